@@ -1,0 +1,50 @@
+# The front door. `make` alone prints this help; what a target needs is installed on first use.
+DATASET ?= auto
+PROFILE ?= full
+CORES ?=
+SEEDS ?=
+PYTHON ?= python3
+
+# An activated conda environment (other than base) is used as it is; otherwise a .venv of our own.
+ifeq ($(filter-out base,$(CONDA_DEFAULT_ENV)),)
+BIN := .venv/bin
+READY := .venv/.ready
+else
+BIN := $(CONDA_PREFIX)/bin
+READY :=
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help reports quick test lint bench lab clean
+
+help: ## print this help
+	@echo 'make TARGET [DATASET=auto|mnist|fashion_mnist|digits] [PROFILE=full|quick] [CORES=n] [SEEDS=n]'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+reports: $(READY) ## run every notebook over its grid and render reports/<collection>/index.html
+	@$(BIN)/noisy-digits build --dataset '$(DATASET)' --profile '$(PROFILE)' $(if $(CORES),--cores '$(CORES)') $(if $(SEEDS),--seeds '$(SEEDS)')
+
+quick: PROFILE := quick
+quick: reports ## the same with short trainings on little data: minutes, and no result
+
+test: $(READY) ## run the tests
+	@$(BIN)/python -m pytest
+
+lint: $(READY) ## check style: package, tests and notebooks
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/nbstripout --verify notebooks/*/*.ipynb
+
+lab: $(READY) ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab notebooks
+
+clean: ## remove results and reports of every collection that git does not track
+	@git clean -fdXq results reports .snakemake
+
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d; name one with: make PYTHON=python3.12" % v)'
+	@echo 'Installing the environment into .venv, once …'
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	@.venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,110 @@
+"""One run: a notebook at one grid point, executed by papermill with a kernel of its own."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import papermill
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from noisy_digits import data, results
+from noisy_digits.errors import UserError
+from noisy_digits.params import Run
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+START_TIMEOUT_S = 120
+
+
+class PrivateKernelManager(AsyncKernelManager):
+    """A kernel spoken to through Unix sockets in a folder of its own: nothing to race for, nothing on the network."""
+
+    def __init__(self, **settings: object) -> None:
+        super().__init__(**settings)
+        self.transport = "ipc"
+        self.connection_file = str(Path(os.environ["IPYTHONDIR"]) / "kernel.json")
+
+
+def execute(run: Run, root: Path, dataset: str, collection: str, threads: int) -> None:
+    """Execute ``run`` and put metrics.json and run.json into its folder below results/<collection>.
+
+    Both appear only once the whole notebook has run; the executed notebook, notebook.ipynb beside them, is kept
+    whatever happens. Raises UserError naming the failing cell.
+    """
+    folder = root / "results" / collection / run.path
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in ("metrics.json", "run.json"):
+        (folder / stale).unlink(missing_ok=True)
+    notebook = root / "notebooks" / run.assignment / f"{run.notebook}.ipynb"
+    supplied = dict(zip(results.SUPPLIED, (dataset, collection), strict=True))
+    parameters = {name: supplied.get(name, value) for name, value in run.parameters.items()}
+    private = Path(tempfile.mkdtemp(prefix="noisy-digits-"))
+    recorded = private / "metrics.json"
+    os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))
+    os.environ |= {"IPYTHONDIR": str(private), results.RECORD: str(recorded)}
+    started = time.time()
+    try:
+        _papermill(notebook, folder / "notebook.ipynb", parameters)
+        measured = json.loads(recorded.read_text(encoding="utf-8")) if recorded.is_file() else {}
+    except PapermillExecutionError as error:
+        message = f"{error.ename}: {error.evalue}".splitlines()[0]
+        raise UserError(f"{run.path}: cell {error.exec_count} failed: {message}") from None
+    except DeadKernelError:
+        raise UserError(f"{run.path}: its kernel died, perhaps for want of memory") from None
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+    results.write_json(folder / "metrics.json", measured)
+    results.write_json(
+        folder / "run.json",
+        {
+            "parameters": parameters,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+            "seconds": round(time.time() - started, 1),
+            "threads": threads,
+            "machine": f"{platform.system()} {platform.machine()}",
+            "versions": {"python": platform.python_version()}
+            | {name: version(name) for name in ("tensorflow", "keras", "numpy")},
+            "revision": _revision(root),
+            "data_sha256": data.digest(dataset),
+        },
+    )
+
+
+def _papermill(notebook: Path, executed: Path, parameters: dict) -> None:
+    """Execute, trying a kernel that does not come up a second time."""
+    for last in (False, True):
+        try:
+            papermill.execute_notebook(
+                notebook,
+                executed,
+                parameters,
+                cwd=notebook.parent,
+                kernel_name="python3",
+                kernel_manager_class=PrivateKernelManager,
+                start_timeout=START_TIMEOUT_S,
+                progress_bar=False,
+            )
+            return
+        except DeadKernelError:
+            raise
+        except RuntimeError:
+            if last:
+                raise
+
+
+def _revision(root: Path) -> str | None:
+    """The git revision of the project, with a plus sign where files differ from it; None outside git."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+"], cwd=root, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,1 @@
+"""Web pages from plain data: one per executed notebook, and the index of a collection."""

@@ -1,0 +1,34 @@
+"""Noise for images: every image, and every call, gets a draw of its own from the generator it is given."""
+
+import numpy as np
+
+
+def gaussian(images: np.ndarray, scale: float, rng: np.random.Generator) -> np.ndarray:
+    """Images plus independent normal noise of mean 0 and standard deviation ``scale``.
+
+    ``images`` has any shape and is not changed; ``scale`` is in the units of the pixels: 0 to 1 as loaded,
+    training standard deviations once standardised. The result has the same shape, is float32 and is not clipped.
+    Raises ValueError for a scale that is negative or not finite. Source: the assignments of W1 and W2, which
+    name ``numpy.random.normal``.
+    """
+    if not (np.isfinite(scale) and scale >= 0):
+        raise ValueError(f"noise.gaussian: scale is {scale}; a standard deviation is a number of 0 or more")
+    noisy = rng.standard_normal(images.shape, dtype=np.float32)
+    noisy *= np.float32(scale)
+    noisy += images
+    return noisy
+
+
+def salt_and_pepper(images: np.ndarray, noise_level: float, rng: np.random.Generator) -> np.ndarray:
+    """Images with each pixel replaced, with probability ``noise_level``, by 0 or 1 with equal probability.
+
+    ``images`` has any shape, pixels from 0 to 1, and is not changed; the result has the same shape and is
+    float32. Level 0 changes nothing, level 1 leaves no pixel of the image. Raises ValueError for a level
+    outside 0 to 1. Source: W3, question 4.
+    """
+    if not 0 <= noise_level <= 1:
+        raise ValueError(f"noise.salt_and_pepper: noise_level is {noise_level}; a fraction lies between 0 and 1")
+    chance = rng.random(images.shape, dtype=np.float32)
+    noisy = np.where(chance < noise_level, np.float32(1), images.astype(np.float32))
+    noisy[chance < noise_level / 2] = 0
+    return noisy

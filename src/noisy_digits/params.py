@@ -1,0 +1,336 @@
+"""params/*.yml: their schema, and the runs they plan. Everything wrong in them is found here, before any kernel."""
+
+import ast
+import itertools
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from noisy_digits import data
+from noisy_digits.errors import UserError, near
+
+PROFILES = ("full", "quick")
+
+Values = dict[str, Any]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+CONSTRAINTS = {
+    "scale": NonNegative,
+    "noise_factor": NonNegative,
+    "validation_noise_factor": NonNegative,
+    "noise_level": Fraction,
+    "dropout": Fraction,
+    "l2": NonNegative,
+    "learning_rate": Annotated[float, Field(gt=0)],
+    "epochs": Count,
+    "batch_size": Count,
+    "train_size": Count,
+    "test_size": Count,
+    "seeds": Count,
+    "optimizer": Literal["rmsprop", "adadelta", "sgd", "adam"],
+    "standardise": Literal[tuple(data.STANDARDISATIONS)],
+}
+TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
+STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class Schema(BaseModel):
+    """Strict: unknown keys are refused, and a number must be written as a number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Override(Schema):
+    """Parameters ``set`` to other values at the grid points ``where`` these grid values hold."""
+
+    where: Values = Field(min_length=1)
+    set: Values = Field(min_length=1)
+
+
+class Notebook(Schema):
+    """How one notebook is run: what is fixed, what varies, with how many seeds."""
+
+    title: str
+    fixed: Values = {}
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    overrides: list[Override] = []
+    seeds: Count = 1
+    quick: Values = {}
+    threads: Count = 1
+    reads: list[str] = []
+    headline: str | None = None
+    submitted: list[Values] = []
+
+
+class Assignment(Schema):
+    """One params file: an assignment, its recipes and its notebooks."""
+
+    title: str
+    question: str
+    recipes: dict[str, Values] = {}
+    notebooks: dict[str, Notebook] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One notebook at one grid point, all its seeds: what Snakemake makes a job of."""
+
+    assignment: str
+    notebook: str
+    point: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    reads: tuple[str, ...]
+    threads: int
+    submitted: tuple[Mapping[str, Any], ...]
+
+    @property
+    def path(self) -> str:
+        """Its folder below results/<collection>: ``cnn_noise/2_training/recipe~corrected/scale~0.5``."""
+        return "/".join([self.assignment, self.notebook, *(f"{k}~{v}" for k, v in self.point.items())])
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything in the params files that its result depends on, as one line of JSON."""
+        return json.dumps([self.parameters, self.submitted], sort_keys=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, which by itself keeps the last of two equal keys without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [self.construct_object(key) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f'the key "{key}" appears twice', node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def load(path: Path) -> Assignment:
+    """Read one params file. Raises UserError naming the file, the key and what is allowed there."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506, a SafeLoader
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path.name}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path.name}{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    try:
+        return Assignment.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{path.name}: {_explain(error)}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where, message = ".".join(map(str, first["loc"])), first["msg"]
+    if first["type"] == "extra_forbidden":
+        schema = {1: Assignment, 3: Notebook}.get(len(first["loc"]), Override)
+        message = "unknown key" + near(first["loc"][-1], schema.model_fields)
+    return f"{where}: {message}" if where else message
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One line of a notebook's parameters cell: ``scale: float = 0.5  # help``."""
+
+    type: str
+    default: Any
+
+
+def declared(notebook: Path) -> dict[str, Parameter]:
+    """The parameters that a notebook declares in its cell tagged ``parameters``, read without running it.
+
+    Raises UserError where there is no such cell, or a line of it is not ``name: type = literal``.
+    """
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{notebook}: not a readable notebook: {error}") from None
+    tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    if len(tagged) != 1:
+        raise UserError(f'{notebook}: {len(tagged)} cells are tagged "parameters"; one is needed')
+    parameters = {}
+    for statement in ast.parse("".join(tagged[0]["source"])).body:
+        try:
+            name, kind, default = statement.target.id, ast.unparse(statement.annotation), statement.value
+            parameters[name] = Parameter(kind, ast.literal_eval(default))
+            TYPES[kind]
+        except (AttributeError, ValueError, KeyError):
+            raise UserError(
+                f"{notebook}: parameters cell: `{ast.unparse(statement)}` is not `name: type = value` "
+                f"with a type of {', '.join(TYPES)}"
+            ) from None
+    return parameters
+
+
+def plan(root: Path, profile: str, seeds: int | None = None) -> list[Run]:
+    """Every run of the project at ``root``, in the order of the params files, checked against the notebooks.
+
+    ``profile`` is "full" or "quick"; ``seeds``, where given, replaces every notebook's own number of seeds.
+    Raises UserError for the first thing that is wrong.
+    """
+    if profile not in PROFILES:
+        raise UserError(f'profile "{profile}" is not known{near(profile, PROFILES)}')
+    if seeds is not None:
+        _checked("seeds", "int", seeds, "SEEDS")
+    files = sorted((root / "params").glob("*.yml"))
+    if not files:
+        raise UserError(f"{root / 'params'}: no params files (*.yml)")
+    return [run for path in files for run in _assignment_runs(root, path, profile, seeds)]
+
+
+def _assignment_runs(root: Path, path: Path, profile: str, seeds: int | None) -> list[Run]:
+    assignment, name, runs = load(path), path.stem, {}
+    cells = {key: _parameters_cell(root, path, key) for key in assignment.notebooks}
+    _check_recipes(assignment, cells, path.name)
+    for key, notebook in assignment.notebooks.items():
+        where = f"{path.name}: notebooks.{key}"
+        unread = [other for other in notebook.reads if other not in runs]
+        if unread:
+            raise UserError(f"{where}.reads: {unread[0]} is not a notebook above this one{near(unread[0], runs)}")
+        reads = tuple(run.path for other in notebook.reads for run in runs[other])
+        submitted = tuple(row for other in notebook.reads for row in assignment.notebooks[other].submitted)
+        runs[key] = [
+            Run(name, key, point, values, reads, notebook.threads if profile == "full" else 1, submitted)
+            for point, values in _points(assignment, notebook, cells[key], profile, seeds, where)
+        ]
+        _check_submitted(notebook, runs[key], where)
+    return [run for group in runs.values() for run in group]
+
+
+def _parameters_cell(root: Path, path: Path, key: str) -> dict[str, Parameter]:
+    folder = root / "notebooks" / path.stem
+    present = [notebook.stem for notebook in folder.glob("*.ipynb")]
+    if key not in present:
+        raise UserError(
+            f"{path.name}: notebooks.{key}: there is no notebook notebooks/{path.stem}/{key}.ipynb{near(key, present)}"
+        )
+    return declared(folder / f"{key}.ipynb")
+
+
+def _check_recipes(assignment: Assignment, cells: Mapping[str, Mapping[str, Parameter]], file: str) -> None:
+    known = {name: parameter for cell in cells.values() for name, parameter in cell.items()}
+    for recipe, values in assignment.recipes.items():
+        for key, value in values.items():
+            where = f"{file}: recipes.{recipe}.{key}"
+            if key not in known:
+                raise UserError(f"{where}: no notebook declares such a parameter{near(key, known)}")
+            _checked(key, known[key].type, value, where)
+
+
+def _points(
+    assignment: Assignment,
+    notebook: Notebook,
+    parameters: Mapping[str, Parameter],
+    profile: str,
+    seeds: int | None,
+    where: str,
+) -> Iterable[tuple[Values, Values]]:
+    """Each grid point with the values of all parameters there; what is named later wins."""
+    grid = _grid(assignment, notebook, parameters, where)
+    number = {"seeds": notebook.seeds} if "seeds" in parameters else {}
+    quick = notebook.quick if profile == "quick" else {}
+    asked = {} if seeds is None or "seeds" not in parameters else {"seeds": seeds}
+    for combination in itertools.product(*grid.values()):
+        point = dict(zip(grid, combination, strict=True))
+        recipe = assignment.recipes.get(point.get("recipe"), {})
+        values = {name: parameter.default for name, parameter in parameters.items()} | number
+        for origin, layer in (
+            ("fixed", notebook.fixed),
+            ("recipe", {key: value for key, value in recipe.items() if key in parameters}),
+            ("grid", {key: value for key, value in point.items() if key != "recipe"}),
+            *(("overrides", o.set) for o in notebook.overrides if o.where.items() <= point.items()),
+            ("quick", quick),
+            ("SEEDS", asked),
+        ):
+            for key, value in layer.items():
+                if key not in parameters:
+                    raise UserError(
+                        f"{where}.{origin}.{key}: the notebook declares no such parameter{near(key, parameters)}"
+                    )
+                values[key] = _checked(key, parameters[key].type, value, f"{where}.{origin}.{key}")
+        yield point, values
+
+
+def _grid(
+    assignment: Assignment, notebook: Notebook, parameters: Mapping[str, Parameter], where: str
+) -> dict[str, list]:
+    grid = {
+        key: [_grid_value(assignment, key, value, parameters, f"{where}.grid.{key}") for value in values]
+        for key, values in notebook.grid.items()
+    }
+    for key, values in grid.items():
+        twice = [value for value in values if values.count(value) > 1]
+        if twice:
+            raise UserError(f"{where}.grid.{key}: {twice[0]} appears twice")
+    for override in notebook.overrides:
+        _check_where(override.where, grid, f"{where}.overrides")
+    return grid
+
+
+def _grid_value(
+    assignment: Assignment, key: str, value: object, parameters: Mapping[str, Parameter], where: str
+) -> Any:
+    if key == "recipe":
+        if value not in assignment.recipes:
+            raise UserError(f'{where}: unknown recipe "{value}"{near(value, assignment.recipes)}')
+    elif key not in parameters:
+        raise UserError(f"{where}: the notebook declares no such parameter{near(key, parameters)}")
+    else:
+        value = _checked(key, parameters[key].type, value, where)
+    if not re.fullmatch(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*", str(value)):
+        raise UserError(f"{where}: {value!r} cannot be part of a path; use letters, digits and . _ + -")
+    return value
+
+
+def _check_where(condition: Values, grid: Mapping[str, list], where: str) -> None:
+    for key, value in condition.items():
+        if key not in grid:
+            raise UserError(f"{where}: where.{key}: not in the grid{near(key, grid)}")
+        if value not in grid[key]:
+            raise UserError(f"{where}: where.{key}: {value} is not in the grid (there: {grid[key]})")
+
+
+def _check_submitted(notebook: Notebook, runs: list[Run], where: str) -> None:
+    points = [run.point for run in runs]
+    for row in notebook.submitted:
+        at = {key: value for key, value in row.items() if key in notebook.grid}
+        if at not in points:
+            raise UserError(f"{where}.submitted: {row}: no such grid point")
+
+
+def _checked(name: str, kind: str, value: object, where: str) -> Any:
+    """The value, as the type the notebook declares and within the limits of its name."""
+    try:
+        value = TypeAdapter(TYPES[kind], config=STRICT).validate_python(value)
+        constraint = CONSTRAINTS.get(name)
+        return value if constraint is None else TypeAdapter(constraint, config=STRICT).validate_python(value)
+    except ValidationError as error:
+        hint = error.errors()[0]["msg"][0].lower() + error.errors()[0]["msg"][1:]
+        if isinstance(value, str) and kind in ("int", "float") and _is_number(value):
+            hint = f"{value!r} is text, not a number; in YAML write {float(value)!r} with a decimal point, unquoted"
+            hint = hint.replace("e-", ".0e-") if "." not in repr(float(value)) else hint
+        raise UserError(f"{where}: {value!r}: {hint}") from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def assignments(root: Path) -> dict[str, Assignment]:
+    """Every assignment of the project at ``root`` by name, as its params file describes it."""
+    return {path.stem: load(path) for path in sorted((root / "params").glob("*.yml"))}

@@ -1,0 +1,163 @@
+"""What the runs measured: written by notebooks, read by summaries, tabulated for everyone else."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from noisy_digits import params, statistics
+from noisy_digits.errors import UserError
+from noisy_digits.project import project_root
+
+RECORD = "NOISY_DIGITS_RECORD"
+"""Environment variable with the file that ``record`` writes; set by the build, absent in a notebook opened by hand."""
+
+COMPARABLE = "mnist"
+"""The one collection whose numbers may be held against the published ones: real MNIST, full profile."""
+
+
+SUPPLIED = ("dataset", "collection")
+"""Parameters that the build fills in where a notebook declares them; they say which collection is being made."""
+
+
+def collection_name(dataset: str, profile: str) -> str:
+    """The folder below results/ and reports/: the data set, with the profile where it is not full."""
+    return dataset if profile == "full" else f"{dataset}-{profile}"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` whole or not at all, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write ``content`` to ``path`` whole or not at all; floats keep every digit, keys are sorted."""
+    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def record(measured: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
+    """Hand over what a notebook measured: for each seed, its metrics by name (numbers, or lists of numbers).
+
+    Returns the numbers as a tidy table (seed, metric, value). In a build they are also written to the run's
+    metrics.json; in a notebook opened by hand nothing is written.
+    """
+    if target := os.environ.get(RECORD):
+        plain = {seed: {k: _plain(v) for k, v in metrics.items()} for seed, metrics in measured.items()}
+        write_json(Path(target), plain)
+    return pd.DataFrame(_rows(measured), columns=["seed", "metric", "value"])
+
+
+def _plain(value: Any) -> float | list[float]:
+    array = np.asarray(value, dtype=float)
+    return array.tolist()
+
+
+def _rows(measured: Mapping) -> Iterable[dict[str, Any]]:
+    for seed, metrics in measured.items():
+        for metric, value in metrics.items():
+            if np.ndim(value) == 0:
+                yield {"seed": int(seed), "metric": metric, "value": float(value)}
+
+
+def tidy(folder: Path, runs: Iterable[params.Run]) -> pd.DataFrame:
+    """The metrics of those ``runs`` that have any in ``folder`` (results/<collection>), one row a number.
+
+    Columns: assignment, notebook, the grid columns of these runs, seed, metric, value.
+    """
+    runs = list(runs)
+    grid = list(dict.fromkeys(key for run in runs for key in run.point))
+    rows = [
+        {"assignment": run.assignment, "notebook": run.notebook, **run.point, **row}
+        for run in runs
+        if (file := folder / run.path / "metrics.json").is_file()
+        for row in _rows(json.loads(file.read_text(encoding="utf-8")))
+    ]
+    return pd.DataFrame(rows, columns=["assignment", "notebook", *grid, "seed", "metric", "value"])
+
+
+def read(assignment: str, notebook: str, collection: str = "auto") -> pd.DataFrame:
+    """Every number that ``notebook`` recorded over its grid: grid columns, seed, metric, value; ``attrs["collection"]`` says from where.
+
+    ``collection`` "auto" takes the first complete one of MNIST full, MNIST quick, Fashion-MNIST and digits; where
+    there is none it makes the quick one now, which takes a minute or two, and says so. Raises UserError
+    where a named collection lacks runs.
+    """
+    root = project_root()
+    runs = [run for run in params.plan(root, "quick") if (run.assignment, run.notebook) == (assignment, notebook)]
+    if not runs:
+        raise UserError(f"results.read: params/ plans no notebook {assignment}/{notebook}")
+    if collection == "auto":
+        collection = _complete(root, runs) or _make_quick(root, runs)
+    folder = root / "results" / collection
+    missing = [run.path for run in runs if not (folder / run.path / "metrics.json").is_file()]
+    if missing:
+        raise UserError(
+            f"results/{collection}: {len(missing)} of {len(runs)} runs of {assignment}/{notebook} are missing, "
+            f"{missing[0]} first; run `make reports` or `make quick`"
+        )
+    table = tidy(folder, runs).drop(columns=["assignment", "notebook"])
+    table.attrs["collection"] = collection
+    return table
+
+
+def _complete(root: Path, runs: list[params.Run]) -> str | None:
+    datasets = ("mnist", "fashion_mnist", "digits")
+    for collection in (collection_name(name, profile) for name in datasets for profile in params.PROFILES):
+        if all((root / "results" / collection / run.path / "metrics.json").is_file() for run in runs):
+            return collection
+    return None
+
+
+def _make_quick(root: Path, runs: list[params.Run]) -> str:
+    name = f"{runs[0].assignment}/{runs[0].notebook}"
+    print(f"No results of {name} yet: making them now in the quick profile, {len(runs)} short runs.")
+    command = [sys.executable, "-m", "noisy_digits", "build", "--profile", "quick", "--only", name]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    made = _complete(root, runs)
+    if done.returncode or made is None:
+        raise UserError(f"the quick runs of {name} failed; `make quick` shows why: {done.stderr.strip()[-300:]}")
+    return made
+
+
+def published(assignment: str, notebook: str) -> pd.DataFrame:
+    """The write-up's own numbers for ``notebook`` from the params file: grid columns, metric, value."""
+    spec = params.load(project_root() / "params" / f"{assignment}.yml").notebooks[notebook]
+    return pd.DataFrame(
+        [
+            {**{key: row[key] for key in spec.grid}, "metric": metric, "value": value}
+            for row in spec.submitted
+            for metric, value in row.items()
+            if metric not in spec.grid
+        ],
+        columns=[*spec.grid, "metric", "value"],
+    )
+
+
+def comparable(published: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """The published numbers where ``table``, from ``read``, is the full MNIST collection; none of them elsewhere."""
+    return published if table.attrs["collection"] == COMPARABLE else published.iloc[:0]
+
+
+def beside_published(summary: pd.DataFrame, published: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """The published numbers with ours beside them: the grid columns, metric, published, ours, difference.
+
+    ``summary`` is what ``statistics.over_seeds`` makes of ``table``, which comes from ``read``. The difference is
+    given in the full MNIST collection alone; anywhere else it reads "not comparable".
+    """
+    ours = statistics.lookup(summary)
+    keys = [column for column in published.columns if column != "value"]
+    rows = []
+    for *key, value in published.itertuples(index=False, name=None):
+        mine = ours[tuple(key)]
+        known = table.attrs["collection"] == COMPARABLE
+        rows.append([*key, value, str(mine), f"{mine.mean - value:+.4f}" if known else "not comparable"])
+    return pd.DataFrame(rows, columns=[*keys, "published", "ours", "difference"])

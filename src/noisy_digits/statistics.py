@@ -1,0 +1,108 @@
+"""Means, deviations and intervals over replicates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean, sample standard deviation (NaN for one value), n, and the 95 % confidence interval of the mean."""
+
+    mean: float
+    deviation: float
+    n: int
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        spread = f" ± {self.deviation:.4f}" if self.n > 1 else ""
+        return f"{self.mean:.4f}{spread} (n = {self.n})"
+
+
+def summarise(values: Sequence[float]) -> Summary:
+    """Summary of the replicates in ``values`` (one or more numbers); the interval is Student's t, n − 1 degrees.
+
+    One value alone has no deviation and no interval: both are NaN. Raises ValueError where there is no value.
+    """
+    values = np.asarray(values, dtype=float)
+    n = len(values)
+    if n == 0:
+        raise ValueError("statistics.summarise: no values")
+    mean = float(values.mean())
+    if n == 1:
+        return Summary(mean, np.nan, 1, np.nan, np.nan)
+    deviation = float(values.std(ddof=1))
+    half = float(special.stdtrit(n - 1, 0.975)) * deviation / np.sqrt(n)
+    return Summary(mean, deviation, n, mean - half, mean + half)
+
+
+def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
+    """A tidy table (…, seed, metric, value) with its seeds summarised: …, metric and the fields of ``Summary``.
+
+    One row per combination of the other columns, in the order of their first appearance.
+    """
+    keys = [column for column in table.columns if column not in ("seed", "value")]
+    rows = [
+        dict(zip(keys, key, strict=True)) | vars(summarise(values))
+        for key, values in table.groupby(keys, sort=False)["value"]
+    ]
+    return pd.DataFrame(rows, columns=[*keys, *Summary.__dataclass_fields__])
+
+
+def lookup(summary: pd.DataFrame) -> dict[Any, Summary]:
+    """What ``over_seeds`` made, by key: ``rows["corrected", 0.5, "test_accuracy"]``, or the metric where it is alone."""
+    fields = list(Summary.__dataclass_fields__)
+    keys = summary.drop(columns=fields).itertuples(index=False, name=None)
+    values = summary[fields].itertuples(index=False, name=None)
+    return {key if len(key) > 1 else key[0]: Summary(*value) for key, value in zip(keys, values, strict=True)}
+
+
+def listed(summary: pd.DataFrame) -> pd.DataFrame:
+    """What ``over_seeds`` made, for reading: one row a metric, with the interval as text."""
+    return pd.DataFrame(
+        {
+            "metric": summary["metric"].str.replace("_", " "),
+            "mean": summary["mean"],
+            "standard deviation": summary["deviation"],
+            "n": summary["n"],
+            "95 % interval of the mean": [
+                f"{low:.4f} to {high:.4f}" if n > 1 else "needs replicates"
+                for low, high, n in zip(summary["low"], summary["high"], summary["n"], strict=True)
+            ],
+        }
+    )
+
+
+def wide(summary: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """What ``over_seeds`` made, for reading: one row a grid point, one column for each of ``metrics``."""
+    points: dict[tuple, dict[str, object]] = {}
+    for (*point, metric), value in lookup(summary).items():
+        if metric in metrics:
+            points.setdefault(tuple(point), {})[metric.replace("_", " ")] = str(value)
+    columns = [column for column in summary.columns if column not in ("metric", *Summary.__dataclass_fields__)]
+    return pd.DataFrame([dict(zip(columns, point, strict=True)) | row for point, row in points.items()])
+
+
+def difference(table: pd.DataFrame, first: str, second: str, *, name: str) -> pd.DataFrame:
+    """``first`` minus ``second`` within each replicate of a tidy table, as a tidy table of the metric ``name``."""
+    keys = [column for column in table.columns if column not in ("metric", "value")]
+    values = [table[table["metric"] == metric].set_index(keys)["value"] for metric in (first, second)]
+    gap = (values[0] - values[1]).reset_index()
+    return gap.assign(metric=name)[list(table.columns)]
+
+
+def majority_rate(labels: np.ndarray) -> float:
+    """Accuracy of always answering the most frequent class of ``labels`` (n,), as a fraction."""
+    return float(np.bincount(labels).max() / len(labels))
+
+
+def beats_majority(accuracy: float, labels: np.ndarray) -> bool:
+    """Whether ``accuracy`` on ``labels`` (n,) is more than guessing: a one-sided exact binomial test at 1 %."""
+    n = len(labels)
+    probability = special.bdtrc(round(accuracy * n) - 1, n, majority_rate(labels))
+    return bool(probability < 0.01)

@@ -1,0 +1,69 @@
+"""Pages in a real browser, opened from a file with the network off."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+NARROW = {"width": 400, "height": 800}
+MEASURE = """() => ({
+    images: Array.from(document.images, image => image.naturalWidth),
+    formulas: Array.from(document.querySelectorAll("math"), formula => {
+        const box = formula.getBoundingClientRect();
+        return [box.width, box.height];
+    }),
+    headings: document.querySelectorAll("h1").length,
+    overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+})"""
+
+
+def open_page(path: Path) -> dict:
+    """What a browser makes of one page: see open_pages."""
+    return open_pages([path])[0]
+
+
+def open_pages(paths: Iterable[Path]) -> list[dict]:
+    """What a browser, 400 px wide and offline, makes of each page; the test is skipped where there is none.
+
+    requests: addresses asked for besides the page and data: URLs; console: errors and warnings logged;
+    errors: uncaught exceptions; images: natural widths, px; formulas: (width, height) of every <math>, px;
+    headings: number of h1; overflow: px by which the page is wider than the window.
+    """
+    if PROGRAM is None:
+        pytest.skip("no chromium, chromium-browser or google-chrome on the PATH")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=PROGRAM, args=ARGUMENTS)
+        context = browser.new_context(viewport=NARROW)
+        context.set_offline(True)
+        found = [_open(context, Path(path).resolve().as_uri()) for path in paths]
+        browser.close()
+    return found
+
+
+def _open(context, address: str) -> dict:
+    requests, console, errors = [], [], []
+    page = context.new_page()
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: message.type in ("error", "warning") and console.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(address)
+    measured = page.evaluate(MEASURE)
+    page.close()
+    return {
+        "requests": [url for url in requests if url != address and not url.startswith("data:")],
+        "console": console,
+        "errors": errors,
+        **measured,
+    }
