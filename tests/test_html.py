@@ -78,9 +78,7 @@ def sample():
             ),
             code(
                 "model = models.cnn()\nmodel.summary()",
-                v4.new_output(
-                    "stream", name="stderr", text="W0000 \x1b[33moneDNN\x1b[0m custom operations are on\n"
-                ),
+                v4.new_output("stream", name="stderr", text="W0000 \x1b[33moneDNN\x1b[0m custom operations are on\n"),
                 v4.new_output("stream", name="stdout", text="Total params: 1,199,882 (4.58 MB)\n"),
             ),
             v4.new_markdown_cell("## Evaluation\n\nTest accuracy after every epoch."),
@@ -259,9 +257,7 @@ def test_the_page_says_what_it_shows():
         "Ten digits, clean and noisy",
         "Training and test accuracy against epoch",
     ]
-    assert [a["aria-label"] for a in elements.all("div") if a.get("role") == "region"] == [
-        "Test accuracy by epoch"
-    ]
+    assert [a["aria-label"] for a in elements.all("div") if a.get("role") == "region"] == ["Test accuracy by epoch"]
     assert "HBox" not in html
 
 
@@ -302,9 +298,7 @@ def test_svg_survives_the_data_url():
 
 def test_png_is_unwrapped():
     source = Elements(render()).all("img")[0]["src"]
-    assert base64.b64decode(source.removeprefix("data:image/png;base64,"), validate=True).startswith(
-        b"\x89PNG"
-    )
+    assert base64.b64decode(source.removeprefix("data:image/png;base64,"), validate=True).startswith(b"\x89PNG")
 
 
 def test_alt_text_may_stand_for_the_whole_output():

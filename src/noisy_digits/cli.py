@@ -1,112 +1,76 @@
 """The command ``noisy-digits``: what the Makefile and the workflow call."""
 
-import fcntl
+import argparse
 import json
 import os
 import sys
-from pathlib import Path
-from typing import Annotated
-
-import click
-import typer
+from typing import NoReturn
 
 from noisy_digits import data, params, results
 from noisy_digits.errors import UserError, near
 from noisy_digits.project import project_root
 
-app = typer.Typer(
-    help="Noisy Digits: run the notebooks over their grids, render the reports.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
 
-Dataset = Annotated[str, typer.Option(help=f"auto, {', '.join(data.NAMES)}")]
-Profile = Annotated[str, typer.Option(help=" or ".join(params.PROFILES))]
-Seeds = Annotated[int | None, typer.Option(help="number of replicates; each notebook's own unless given")]
-RunPath = Annotated[str, typer.Argument(help="a grid point, such as cnn_noise/2_training/recipe~corrected/scale~0.5")]
-
-
-@app.command()
-def build(
-    dataset: Dataset = "auto",
-    profile: Profile = "full",
-    cores: Annotated[int, typer.Option(help="how many processors to use", min=1)] = os.cpu_count() or 1,
-    seeds: Seeds = None,
-    only: Annotated[str, typer.Option(help="only this assignment/notebook, without an index")] = "",
-) -> None:
+def build(arguments: argparse.Namespace) -> None:
     """Make every run, page and index that is missing or out of date."""
     root = project_root()
-    params.plan(root, profile, seeds)
-    dataset = data.resolve(dataset)
-    collection = results.collection_name(dataset, profile)
-    folder = root / "results" / collection
-    folder.mkdir(parents=True, exist_ok=True)
-    _lock(folder)
-    settings = {"collection": collection, "dataset": dataset, "profile": profile, "seeds": seeds, "only": only}
+    params.plan(root, arguments.profile, arguments.seeds)
+    dataset = data.resolve(arguments.dataset)
+    collection = results.collection_name(dataset, arguments.profile)
+    results.lock(root / "results" / collection, wait=False)
+    settings = {
+        "collection": collection,
+        "dataset": dataset,
+        "profile": arguments.profile,
+        "seeds": arguments.seeds,
+        "only": arguments.only,
+    }
     os.chdir(root)
     os.execv(
         sys.executable,
         [
             *(sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"),
-            *("--workflow-profile", "workflow/profiles/default", "--cores", str(cores)),
+            *("--workflow-profile", "workflow/profiles/default", "--cores", str(arguments.cores)),
             *("--config", *(f"{key}={json.dumps(value)}" for key, value in settings.items() if value)),
         ],
     )
 
 
-def _lock(folder: Path) -> None:
-    """Hold the collection for as long as this process, and the Snakemake it becomes, lives."""
-    handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR)
-    os.set_inheritable(handle, True)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"results/{folder.name} is being built by another process; wait for it to end") from None
-
-
-@app.command()
-def run(
-    path: RunPath,
-    dataset: Dataset = "auto",
-    profile: Profile = "full",
-    seeds: Seeds = None,
-    threads: Annotated[int, typer.Option(help="threads for this run", min=1)] = 1,
-) -> None:
+def run(arguments: argparse.Namespace) -> None:
     """Execute one notebook at one grid point; write its results and its page."""
     from noisy_digits import execution
     from noisy_digits.html import reports
 
     root = project_root()
-    runs = {run.path: run for run in params.plan(root, profile, seeds)}
-    if path not in runs:
-        raise UserError(f"no run {path} is planned in params/{near(path, runs)}")
-    dataset = _named(dataset)
-    reports.check(root, runs[path])
-    execution.execute(runs[path], root, dataset, results.collection_name(dataset, profile), threads)
-    reports.write_page(root, runs[path], dataset, profile)
+    runs = {run.path: run for run in params.plan(root, arguments.profile, arguments.seeds)}
+    if arguments.path not in runs:
+        raise UserError(f"no run {arguments.path} is planned in params/{near(arguments.path, runs)}")
+    planned, dataset = runs[arguments.path], _named(arguments.dataset)
+    collection = results.collection_name(dataset, arguments.profile)
+    reports.check(root, planned)
+    execution.execute(planned, root, dataset, collection, arguments.threads)
+    reports.write_page(root, planned, dataset, arguments.profile)
 
 
-@app.command()
-def index(dataset: Dataset = "auto", profile: Profile = "full", seeds: Seeds = None) -> None:
+def index(arguments: argparse.Namespace) -> None:
     """Tabulate the results, bring pages up to date with the templates, and write the index."""
     from noisy_digits.html import reports
 
     root = project_root()
-    reports.write_index(root, params.plan(root, profile, seeds), _named(dataset), profile)
+    plan = params.plan(root, arguments.profile, arguments.seeds)
+    reports.write_index(root, plan, _named(arguments.dataset), arguments.profile)
 
 
-@app.command(name="data")
-def data_command(dataset: Annotated[str, typer.Argument(help=f"auto, {', '.join(data.NAMES)}")] = "auto") -> None:
+def show_data(arguments: argparse.Namespace) -> None:
     """Find or download a data set, verify it, and say what it holds."""
-    digits = data.load(dataset)
-    print(f"{digits.name}: {len(digits.x_train)} training and {len(digits.x_test)} test images, content {digits.sha256}")
+    digits = data.load(arguments.dataset)
+    images = f"{len(digits.x_train):,} training and {len(digits.x_test):,} test images"
+    print(f"{digits.name}: {images}, content {digits.sha256}")
 
 
-@app.command()
-def check(profile: Profile = "full", seeds: Seeds = None) -> None:
+def check(arguments: argparse.Namespace) -> None:
     """Check every params file against its notebooks and say how many runs they plan."""
-    planned = params.plan(project_root(), profile, seeds)
+    planned = params.plan(project_root(), arguments.profile, arguments.seeds)
     print(f"{len(planned)} runs planned from {len({run.assignment for run in planned})} params files: all good")
 
 
@@ -115,18 +79,47 @@ def _named(dataset: str) -> str:
     return dataset if dataset in data.NAMES else data.resolve(dataset)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="noisy-digits", description="Run the notebooks over their grids and render the reports.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    dataset, plan = _Parser(add_help=False), _Parser(add_help=False)
+    dataset.add_argument("--dataset", default="auto", help=f"auto, {', '.join(data.NAMES)}")
+    plan.add_argument("--profile", default="full", help=" or ".join(params.PROFILES))
+    plan.add_argument("--seeds", type=_count, help="number of replicates, instead of each notebook's own")
+    added = {}
+    for name, function, shared in (
+        ("build", build, [dataset, plan]),
+        ("run", run, [dataset, plan]),
+        ("index", index, [dataset, plan]),
+        ("data", show_data, [dataset]),
+        ("check", check, [plan]),
+    ):
+        added[name] = commands.add_parser(name, help=function.__doc__, description=function.__doc__, parents=shared)
+        added[name].set_defaults(function=function)
+    added["build"].add_argument("--cores", type=_count, default=os.cpu_count(), help="how many processors to use")
+    added["build"].add_argument("--only", default="", help="only this assignment/notebook, without an index")
+    added["run"].add_argument("path", help="a grid point: cnn_noise/2_training/recipe~corrected/scale~0.5")
+    added["run"].add_argument("--threads", type=_count, default=1, help="threads for this run")
+    return parser
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit status 2."""
     try:
-        sys.exit(app(standalone_mode=False))
+        arguments = _parser().parse_args()
+        arguments.function(arguments)
     except UserError as error:
-        message = str(error)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
+        print(f"noisy-digits: {error}", file=sys.stderr)
         sys.exit(2)
-    except click.ClickException as error:
-        message = error.format_message()
-    except click.exceptions.Abort:
-        message = "stopped"
-    print(f"noisy-digits: {message}", file=sys.stderr)
-    sys.exit(2)

@@ -226,9 +226,7 @@ def _folders() -> list[Path]:
 def _named_folder() -> list[Path]:
     named = os.environ.get("NOISY_DIGITS_DATA")
     if named and not Path(named).is_dir():
-        raise DatasetError(
-            f"NOISY_DIGITS_DATA is {named!r}, which is not a folder: create it or correct the variable"
-        )
+        raise DatasetError(f"NOISY_DIGITS_DATA is {named!r}, which is not a folder: create it or correct the variable")
     return [Path(named)] if named else []
 
 
@@ -293,11 +291,7 @@ def _is_published(name: str, key: str, path: Path) -> bool:
 
 
 def _is_mnist(key: str, array: np.ndarray) -> bool:
-    return (
-        array.dtype == np.uint8
-        and array.shape == _SHAPES[key]
-        and _array_sha256(array) == _SHA256["mnist"][key]
-    )
+    return array.dtype == np.uint8 and array.shape == _SHAPES[key] and _array_sha256(array) == _SHA256["mnist"][key]
 
 
 def _array_sha256(array: np.ndarray) -> str:
@@ -389,7 +383,5 @@ def _bundled_digits() -> dict[str, np.ndarray]:
     boxes = ndimage.zoom(scans.images, (1, 2.5, 2.5), order=1, mode="grid-constant", grid_mode=True)
     images = np.pad(np.rint(boxes * 255 / 16).astype(np.uint8), ((0, 0), (4, 4), (4, 4)))
     labels = scans.target.astype(np.uint8)
-    x_train, x_test, y_train, y_test = train_test_split(
-        images, labels, test_size=360, stratify=labels, random_state=0
-    )
+    x_train, x_test, y_train, y_test = train_test_split(images, labels, test_size=360, stratify=labels, random_state=0)
     return {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}

@@ -19,7 +19,12 @@ from noisy_digits import data, results
 from noisy_digits.errors import UserError
 from noisy_digits.params import Run
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
 START_TIMEOUT_S = 120
 
 
@@ -39,7 +44,7 @@ def execute(run: Run, root: Path, dataset: str, collection: str, threads: int) -
     whatever happens. Raises UserError naming the failing cell.
     """
     folder = root / "results" / collection / run.path
-    folder.mkdir(parents=True, exist_ok=True)
+    results.lock(folder, wait=True)
     for stale in ("metrics.json", "run.json"):
         (folder / stale).unlink(missing_ok=True)
     notebook = root / "notebooks" / run.assignment / f"{run.notebook}.ipynb"
@@ -49,6 +54,8 @@ def execute(run: Run, root: Path, dataset: str, collection: str, threads: int) -
     recorded = private / "metrics.json"
     os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))
     os.environ |= {"IPYTHONDIR": str(private), results.RECORD: str(recorded)}
+    if named := os.environ.get("NOISY_DIGITS_DATA"):
+        os.environ["NOISY_DIGITS_DATA"] = str(Path(named).resolve())
     started = time.time()
     try:
         _papermill(notebook, folder / "notebook.ipynb", parameters)
@@ -60,6 +67,8 @@ def execute(run: Run, root: Path, dataset: str, collection: str, threads: int) -
         raise UserError(f"{run.path}: its kernel died, perhaps for want of memory") from None
     finally:
         shutil.rmtree(private, ignore_errors=True)
+    if run.headline and not (measured and all(run.headline in metrics for metrics in measured.values())):
+        raise UserError(f"{run.path}: the notebook recorded no {run.headline}, the headline its params file names")
     results.write_json(folder / "metrics.json", measured)
     results.write_json(
         folder / "run.json",

@@ -74,6 +74,7 @@ class Assignment(Schema):
 
     title: str
     question: str
+    order: int
     recipes: dict[str, Values] = {}
     notebooks: dict[str, Notebook] = Field(min_length=1)
 
@@ -89,6 +90,7 @@ class Run:
     reads: tuple[str, ...]
     threads: int
     submitted: tuple[Mapping[str, Any], ...]
+    headline: str | None
 
     @property
     def path(self) -> str:
@@ -108,16 +110,14 @@ class _Loader(yaml.SafeLoader):
         keys = [self.construct_object(key) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f'the key "{key}" appears twice', node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f'the key "{key}" appears twice', node.start_mark)
         return super().construct_mapping(node, deep)
 
 
 def load(path: Path) -> Assignment:
     """Read one params file. Raises UserError naming the file, the key and what is allowed there."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506, a SafeLoader
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path.name}: cannot be read: {error}") from None
     except yaml.YAMLError as error:
@@ -131,7 +131,8 @@ def load(path: Path) -> Assignment:
 
 
 def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
+    """The first mistake in one line; a misspelt key before the key that it leaves missing."""
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     where, message = ".".join(map(str, first["loc"])), first["msg"]
     if first["type"] == "extra_forbidden":
         schema = {1: Assignment, 3: Notebook}.get(len(first["loc"]), Override)
@@ -160,7 +161,11 @@ def declared(notebook: Path) -> dict[str, Parameter]:
     if len(tagged) != 1:
         raise UserError(f'{notebook}: {len(tagged)} cells are tagged "parameters"; one is needed')
     parameters = {}
-    for statement in ast.parse("".join(tagged[0]["source"])).body:
+    try:
+        body = ast.parse("".join(tagged[0]["source"])).body
+    except SyntaxError as error:
+        raise UserError(f"{notebook}: parameters cell, line {error.lineno}: {error.msg}") from None
+    for statement in body:
         try:
             name, kind, default = statement.target.id, ast.unparse(statement.annotation), statement.value
             parameters[name] = Parameter(kind, ast.literal_eval(default))
@@ -181,39 +186,53 @@ def plan(root: Path, profile: str, seeds: int | None = None) -> list[Run]:
     """
     if profile not in PROFILES:
         raise UserError(f'profile "{profile}" is not known{near(profile, PROFILES)}')
-    if seeds is not None:
-        _checked("seeds", "int", seeds, "SEEDS")
+    described = assignments(root)
+    return [run for name in described for run in _assignment_runs(root, name, described[name], profile, seeds)]
+
+
+def assignments(root: Path) -> dict[str, Assignment]:
+    """Every assignment of the project at ``root`` by name, as its params file describes it, in their order."""
     files = sorted((root / "params").glob("*.yml"))
     if not files:
         raise UserError(f"{root / 'params'}: no params files (*.yml)")
-    return [run for path in files for run in _assignment_runs(root, path, profile, seeds)]
+    described = {path.stem: load(path) for path in files}
+    return dict(sorted(described.items(), key=lambda item: item[1].order))
 
 
-def _assignment_runs(root: Path, path: Path, profile: str, seeds: int | None) -> list[Run]:
-    assignment, name, runs = load(path), path.stem, {}
-    cells = {key: _parameters_cell(root, path, key) for key in assignment.notebooks}
-    _check_recipes(assignment, cells, path.name)
+def _assignment_runs(root: Path, name: str, assignment: Assignment, profile: str, seeds: int | None) -> list[Run]:
+    cells = {key: _parameters_cell(root, name, key) for key in assignment.notebooks}
+    _check_recipes(assignment, cells, f"{name}.yml")
+    runs: dict[str, list[Run]] = {}
     for key, notebook in assignment.notebooks.items():
-        where = f"{path.name}: notebooks.{key}"
+        where = f"{name}.yml: notebooks.{key}"
         unread = [other for other in notebook.reads if other not in runs]
         if unread:
             raise UserError(f"{where}.reads: {unread[0]} is not a notebook above this one{near(unread[0], runs)}")
         reads = tuple(run.path for other in notebook.reads for run in runs[other])
         submitted = tuple(row for other in notebook.reads for row in assignment.notebooks[other].submitted)
         runs[key] = [
-            Run(name, key, point, values, reads, notebook.threads if profile == "full" else 1, submitted)
+            Run(
+                name,
+                key,
+                point,
+                values,
+                reads,
+                notebook.threads if profile == "full" else 1,
+                submitted,
+                notebook.headline,
+            )
             for point, values in _points(assignment, notebook, cells[key], profile, seeds, where)
         ]
         _check_submitted(notebook, runs[key], where)
     return [run for group in runs.values() for run in group]
 
 
-def _parameters_cell(root: Path, path: Path, key: str) -> dict[str, Parameter]:
-    folder = root / "notebooks" / path.stem
+def _parameters_cell(root: Path, name: str, key: str) -> dict[str, Parameter]:
+    folder = root / "notebooks" / name
     present = [notebook.stem for notebook in folder.glob("*.ipynb")]
     if key not in present:
         raise UserError(
-            f"{path.name}: notebooks.{key}: there is no notebook notebooks/{path.stem}/{key}.ipynb{near(key, present)}"
+            f"{name}.yml: notebooks.{key}: there is no notebook notebooks/{name}/{key}.ipynb{near(key, present)}"
         )
     return declared(folder / f"{key}.ipynb")
 
@@ -309,18 +328,17 @@ def _check_submitted(notebook: Notebook, runs: list[Run], where: str) -> None:
             raise UserError(f"{where}.submitted: {row}: no such grid point")
 
 
-def _checked(name: str, kind: str, value: object, where: str) -> Any:
+def _checked(name: str, kind: str, given: object, where: str) -> Any:
     """The value, as the type the notebook declares and within the limits of its name."""
     try:
-        value = TypeAdapter(TYPES[kind], config=STRICT).validate_python(value)
+        value = TypeAdapter(TYPES[kind], config=STRICT).validate_python(given)
         constraint = CONSTRAINTS.get(name)
         return value if constraint is None else TypeAdapter(constraint, config=STRICT).validate_python(value)
     except ValidationError as error:
-        hint = error.errors()[0]["msg"][0].lower() + error.errors()[0]["msg"][1:]
-        if isinstance(value, str) and kind in ("int", "float") and _is_number(value):
-            hint = f"{value!r} is text, not a number; in YAML write {float(value)!r} with a decimal point, unquoted"
-            hint = hint.replace("e-", ".0e-") if "." not in repr(float(value)) else hint
-        raise UserError(f"{where}: {value!r}: {hint}") from None
+        message = error.errors()[0]["msg"]
+        if isinstance(given, str) and kind in ("int", "float") and _is_number(given):
+            message = "text, not a number; YAML wants a decimal point before an exponent, as in 1.0e-4, and no quotes"
+        raise UserError(f"{where}: {given!r}: {message[0].lower()}{message[1:]}") from None
 
 
 def _is_number(text: str) -> bool:
@@ -329,8 +347,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def assignments(root: Path) -> dict[str, Assignment]:
-    """Every assignment of the project at ``root`` by name, as its params file describes it."""
-    return {path.stem: load(path) for path in sorted((root / "params").glob("*.yml"))}

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from noisy_digits.statistics import shown
+
 if TYPE_CHECKING:
     from noisy_digits.training import History
 
@@ -97,9 +99,7 @@ def pixel_histogram(images: Mapping[str, np.ndarray], unit: str) -> Picture:
     axes = figure.subplots()
     low, high = np.quantile(np.concatenate([x.ravel() for x in images.values()]), [0.001, 0.999])
     for name, x in images.items():
-        axes.hist(
-            x.ravel(), bins=80, range=(low, high), density=True, histtype="step", label=name, linewidth=1.8
-        )
+        axes.hist(x.ravel(), bins=80, range=(low, high), density=True, histtype="step", label=name, linewidth=1.8)
     axes.set(xlabel=f"pixel value ({unit})", ylabel="density, log scale", yscale="log")
     axes.set_title("Distribution of pixel values")
     axes.legend()
@@ -122,8 +122,13 @@ def learning_curves(histories: Sequence["History"]) -> Picture:
             for curve in curves:
                 axes.plot(epochs, curve, color=f"C{number}", alpha=0.35, linewidth=0.8)
             axes.plot(
-                epochs, curves.mean(axis=0), color=f"C{number}", linestyle=("-", "--")[number], marker="o.s"[number * 2],
-                markersize=3.5, label=part,
+                epochs,
+                curves.mean(axis=0),
+                color=f"C{number}",
+                linestyle=("-", "--")[number],
+                marker="os"[number],
+                markersize=3.5,
+                label=part,
             )
             said.append(f"{part} {quantity} goes from {curves[:, 0].mean():.3f} to {curves[:, -1].mean():.3f}")
         axes.set(xlabel="epoch", ylabel=label)
@@ -157,23 +162,33 @@ def against(
         axes.set_xscale("symlog", linthresh=min(level for level in levels if level > 0))
         axes.set_xticks(levels, [f"{level:g}" for level in levels])
         axes.minorticks_off()
-        axes.set(xlabel=f"{along} ({unit})", title=recipe.replace("_", " "))
+        axes.set(xlabel=f"{along} ({unit})", title=shown(recipe))
         twin = axes.twinx() if right else None
         for index, metric in enumerate([*left, *right]):
             side = twin if metric in right else axes
             rows = table[(table["recipe"] == recipe) & (table["metric"] == metric)].sort_values(along)
-            label, style = metric.replace("_", " "), {"color": f"C{index}", "linestyle": ("-", "--", ":")[index]}
+            label, style = shown(metric), {"color": f"C{index}", "linestyle": ("-", "--", ":")[index]}
             side.errorbar(rows[along], rows["mean"], rows["deviation"], marker="os^"[index], label=label, **style)
             theirs = published[(published["recipe"] == recipe) & (published["metric"] == metric)]
             if len(theirs):
-                side.plot(theirs[along], theirs["value"], "D", color="black", fillstyle="none", label=f"published {label}")
+                side.plot(
+                    theirs[along],
+                    theirs["value"],
+                    "D",
+                    color="black",
+                    fillstyle="none",
+                    label=f"published {label}",
+                )
             values = ", ".join(f"{m:.3f} at {a:g}" for a, m in zip(rows[along], rows["mean"], strict=True))
-            said.append(f"{recipe.replace('_', ' ')}, {label}: {values}")
+            said.append(f"{shown(recipe)}, {label}: {values}")
         if twin:
+            rows = table[table["metric"].isin(right)]
+            twin.set_ylim(0, 1.08 * (rows["mean"] + rows["deviation"].fillna(0)).max())
             twin.spines["right"].set_visible(True)
             twin.grid(visible=False)
             twin.set_ylabel(_axis_label(right) if number == len(recipes) - 1 else "")
     panels[0].set_ylabel(_axis_label(left))
+    panels[0].set_ylim(bottom=0, top=1.03 if left[0].endswith("accuracy") else None)
     handles = {}
     for axes in figure.axes:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
@@ -193,11 +208,11 @@ def bars(table: pd.DataFrame, *, along: str, unit: str, metrics: Sequence[str]) 
     for index, metric in enumerate(metrics):
         rows = table[table["metric"] == metric]
         places = np.arange(len(points)) + width * (index - (len(metrics) - 1) / 2)
-        label = metric.replace("_", " ")
+        label = shown(metric)
         drawn = axes.bar(places, rows["mean"], width, yerr=rows["deviation"], label=label, hatch=("", "//")[index % 2])
         axes.bar_label(drawn, fmt="%.3f", padding=2, fontsize=9)
-        said += [f"{r.replace('_', ' ')}, {a:g}, {label}: {m:.3f}" for (r, a), m in zip(points, rows["mean"], strict=True)]
-    axes.set_xticks(range(len(points)), [f"{recipe.replace('_', ' ')}\n{along} {level:g}" for recipe, level in points])
+        said += [f"{shown(r)}, {a:g}, {label}: {m:.3f}" for (r, a), m in zip(points, rows["mean"], strict=True)]
+    axes.set_xticks(range(len(points)), [f"{shown(recipe)}\n{along} {level:g}" for recipe, level in points])
     axes.set(xlabel=f"recipe and {along} ({unit})", ylabel=_axis_label(metrics), ylim=(0, 1.12))
     figure.legend(loc="outside upper right", ncols=len(metrics))
     return Picture(figure, f"Bar chart by recipe and {along}. {'; '.join(said)}.")

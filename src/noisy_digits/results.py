@@ -1,5 +1,6 @@
 """What the runs measured: written by notebooks, read by summaries, tabulated for everyone else."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ from noisy_digits.errors import UserError
 from noisy_digits.project import project_root
 
 RECORD = "NOISY_DIGITS_RECORD"
-"""Environment variable with the file that ``record`` writes; set by the build, absent in a notebook opened by hand."""
+"""Environment variable with the file that ``record`` writes; set by the build, absent in Jupyter."""
 
 COMPARABLE = "mnist"
 """The one collection whose numbers may be held against the published ones: real MNIST, full profile."""
@@ -29,6 +30,20 @@ SUPPLIED = ("dataset", "collection")
 def collection_name(dataset: str, profile: str) -> str:
     """The folder below results/ and reports/: the data set, with the profile where it is not full."""
     return dataset if profile == "full" else f"{dataset}-{profile}"
+
+
+def lock(folder: Path, *, wait: bool) -> None:
+    """Hold ``folder``, made if need be, for as long as this process lives, also through an ``exec``.
+
+    Where another process holds it: waits for that to end, or raises UserError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR)
+    os.set_inheritable(handle, True)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise UserError(f"{folder} is being built by another process; wait for it to end") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -85,11 +100,11 @@ def tidy(folder: Path, runs: Iterable[params.Run]) -> pd.DataFrame:
 
 
 def read(assignment: str, notebook: str, collection: str = "auto") -> pd.DataFrame:
-    """Every number that ``notebook`` recorded over its grid: grid columns, seed, metric, value; ``attrs["collection"]`` says from where.
+    """Every number that ``notebook`` recorded over its grid: grid columns, seed, metric, value.
 
-    ``collection`` "auto" takes the first complete one of MNIST full, MNIST quick, Fashion-MNIST and digits; where
-    there is none it makes the quick one now, which takes a minute or two, and says so. Raises UserError
-    where a named collection lacks runs.
+    The table's ``attrs["collection"]`` says where they come from. ``collection`` "auto" takes the first complete one of
+    MNIST full, MNIST quick, Fashion-MNIST and digits; where there is none it makes the quick one now, which takes
+    a minute or two, and says so. Raises UserError where a named collection lacks runs.
     """
     root = project_root()
     runs = [run for run in params.plan(root, "quick") if (run.assignment, run.notebook) == (assignment, notebook)]
@@ -142,6 +157,11 @@ def published(assignment: str, notebook: str) -> pd.DataFrame:
     )
 
 
+def caption(table: pd.DataFrame) -> str:
+    """Says of a table that ``read`` made where it comes from and how long it is."""
+    return f"The first of {len(table)} rows from the collection {table.attrs['collection']}"
+
+
 def comparable(published: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """The published numbers where ``table``, from ``read``, is the full MNIST collection; none of them elsewhere."""
     return published if table.attrs["collection"] == COMPARABLE else published.iloc[:0]
@@ -153,11 +173,18 @@ def beside_published(summary: pd.DataFrame, published: pd.DataFrame, table: pd.D
     ``summary`` is what ``statistics.over_seeds`` makes of ``table``, which comes from ``read``. The difference is
     given in the full MNIST collection alone; anywhere else it reads "not comparable".
     """
+    known = table.attrs["collection"] == COMPARABLE
     ours = statistics.lookup(summary)
     keys = [column for column in published.columns if column != "value"]
     rows = []
     for *key, value in published.itertuples(index=False, name=None):
         mine = ours[tuple(key)]
-        known = table.attrs["collection"] == COMPARABLE
-        rows.append([*key, value, str(mine), f"{mine.mean - value:+.4f}" if known else "not comparable"])
+        rows.append(
+            [
+                *map(statistics.shown, key),
+                value,
+                str(mine),
+                f"{mine.mean - value:+.4f}" if known else "not comparable",
+            ]
+        )
     return pd.DataFrame(rows, columns=[*keys, "published", "ours", "difference"])

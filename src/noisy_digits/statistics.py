@@ -55,7 +55,7 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def lookup(summary: pd.DataFrame) -> dict[Any, Summary]:
-    """What ``over_seeds`` made, by key: ``rows["corrected", 0.5, "test_accuracy"]``, or the metric where it is alone."""
+    """What ``over_seeds`` made, by key: ``rows["corrected", 0.5, "test_accuracy"]``, or by metric."""
     fields = list(Summary.__dataclass_fields__)
     keys = summary.drop(columns=fields).itertuples(index=False, name=None)
     values = summary[fields].itertuples(index=False, name=None)
@@ -80,12 +80,19 @@ def listed(summary: pd.DataFrame) -> pd.DataFrame:
 
 def wide(summary: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """What ``over_seeds`` made, for reading: one row a grid point, one column for each of ``metrics``."""
-    points: dict[tuple, dict[str, object]] = {}
-    for (*point, metric), value in lookup(summary).items():
-        if metric in metrics:
-            points.setdefault(tuple(point), {})[metric.replace("_", " ")] = str(value)
-    columns = [column for column in summary.columns if column not in ("metric", *Summary.__dataclass_fields__)]
-    return pd.DataFrame([dict(zip(columns, point, strict=True)) | row for point, row in points.items()])
+    fields = ["metric", *Summary.__dataclass_fields__]
+    columns = [column for column in summary.columns if column not in fields]
+    values = lookup(summary)
+    points = dict.fromkeys(summary[columns].itertuples(index=False, name=None))
+    return pd.DataFrame(
+        [[*map(shown, point), *(str(values[*point, metric]) for metric in metrics)] for point in points],
+        columns=[*columns, *(metric.replace("_", " ") for metric in metrics)],
+    )
+
+
+def shown(level: object) -> str:
+    """A grid value as tables and figures show it: 0.5, 4, as submitted."""
+    return f"{level:g}" if isinstance(level, float) else str(level).replace("_", " ")
 
 
 def difference(table: pd.DataFrame, first: str, second: str, *, name: str) -> pd.DataFrame:

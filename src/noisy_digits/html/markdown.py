@@ -29,9 +29,7 @@ class Outline:
         """Register a heading and return its id: its words joined by hyphens, as in Jupyter, made unique."""
         taken = {"main", "traceback", *(identifier for _, identifier, _ in self.sections)}
         slug = re.sub(r"\s+", "-", Markup(text).striptags()) or "section"
-        identifier = next(
-            name for name in chain([slug], (f"{slug}-{n}" for n in count(2))) if name not in taken
-        )
+        identifier = next(name for name in chain([slug], (f"{slug}-{n}" for n in count(2))) if name not in taken)
         self.sections.append((level, identifier, text))
         return identifier
 
@@ -50,9 +48,7 @@ class _Renderer(IPythonRenderer):
             return ""
         level = max(level, 2)
         name = self.outline.add(level, text)
-        return (
-            f'<h{level} id="{escape(name)}"><a class="anchor" href="#{quote(name)}">{text}</a></h{level}>\n'
-        )
+        return f'<h{level} id="{escape(name)}"><a class="anchor" href="#{quote(name)}">{text}</a></h{level}>\n'
 
     def inline_math(self, body: str) -> str:
         """`$…$`."""
@@ -69,15 +65,11 @@ class _Renderer(IPythonRenderer):
 
     def block_code(self, code: str, info: str | None = None) -> str:
         """A fenced block; Python is highlighted."""
-        return (
-            f'<pre tabindex="0"><code>{highlight(code) if info == "python" else escape(code)}</code></pre>\n'
-        )
+        return f'<pre tabindex="0"><code>{highlight(code) if info == "python" else escape(code)}</code></pre>\n'
 
     def table(self, text: str) -> str:
         """A table that scrolls by itself when it is wider than the page."""
-        return (
-            f'<div class="scroll" role="region" aria-label="Table" tabindex="0"><table>{text}</table></div>\n'
-        )
+        return f'<div class="scroll" role="region" aria-label="Table" tabindex="0"><table>{text}</table></div>\n'
 
     def table_cell(self, text: str, align: str | None = None, head: bool = False) -> str:
         """A cell; head cells say that they head a column."""

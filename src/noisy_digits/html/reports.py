@@ -15,7 +15,9 @@ DATA_BANNERS = {
     "fashion_mnist": "Data: Fashion-MNIST, pictures of garments in MNIST's format. No number here is comparable with "
     "one published for MNIST.",
 }
-QUICK_BANNER = "Quick profile: a short training on a small part of the data, which shows that everything runs. It is not a result."
+QUICK_BANNER = (
+    "Quick profile: a short training on a small part of the data, which shows that everything runs. It is not a result."
+)
 DATA_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "scikit-learn's digits"}
 INTRODUCTION = (
     "Course assignments on noisy digits, answered twice: as submitted, with the mistakes of the write-up, so that its "
@@ -39,7 +41,13 @@ def check(root: Path, run: params.Run) -> None:
     file = root / "notebooks" / run.assignment / f"{run.notebook}.ipynb"
     try:
         page.render(
-            nbformat.read(file, as_version=4), title="", identity={}, banners=[], status="ok", facts={}, home=""
+            nbformat.read(file, as_version=4),
+            title="",
+            identity={},
+            banners=[],
+            status="ok",
+            facts={},
+            home="",
         )
     except ValueError as error:
         raise UserError(f"{file.relative_to(root)}: {error}") from None
@@ -74,8 +82,7 @@ def write_index(root: Path, plan: list[params.Run], dataset: str, profile: str) 
     seconds = sum(_record(folder / run.path).get("seconds", 0) for run in plan)
     html = index.render(
         {
-            "title": f"Noisy Digits: {DATA_TITLES[dataset]}"
-            + (", quick profile" if profile == "quick" else ""),
+            "title": f"Noisy Digits: {DATA_TITLES[dataset]}" + (", quick profile" if profile == "quick" else ""),
             "introduction": INTRODUCTION,
             "banners": banners(dataset, profile),
             "facts": {"runs": str(len(plan)), "time of all runs": _duration(seconds)},
@@ -106,11 +113,7 @@ def status(folder: Path, run: params.Run) -> str:
     """What became of a run: ok, stale (made with other parameters), failed (begun, not finished) or missing."""
     if (folder / "metrics.json").is_file() and (record := _record(folder)):
         made = {k: v for k, v in record["parameters"].items() if k not in results.SUPPLIED}
-        return (
-            "ok"
-            if made == {k: v for k, v in run.parameters.items() if k not in results.SUPPLIED}
-            else "stale"
-        )
+        return "ok" if made == {k: v for k, v in run.parameters.items() if k not in results.SUPPLIED} else "stale"
     return "failed" if (folder / "notebook.ipynb").is_file() else "missing"
 
 
@@ -132,7 +135,7 @@ def _notebook(root: Path, collection: str, key: str, spec: params.Notebook, runs
                 "point": {name: str(value) for name, value in run.point.items()},
                 "href": page if (root / "reports" / collection / page).is_file() or record else None,
                 "status": status(folder, run),
-                "headline": _headline(folder, spec.headline),
+                "headline": _headline(folder, run.headline),
                 "headline_name": (spec.headline or "").replace("_", " "),
                 "time": _duration(record["seconds"]) if record else None,
             }

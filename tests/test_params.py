@@ -1,0 +1,195 @@
+# ruff: noqa: E501
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from noisy_digits import params
+from noisy_digits.errors import UserError
+
+from .conftest import MEASURE, MEASURE_PARAMETERS, REPOSITORY, noisy_digits, write_notebook
+
+
+def runs(root, profile="full", seeds=None):
+    return {run.path: run for run in params.plan(root, profile, seeds)}
+
+
+def test_the_grid_is_expanded_in_the_order_of_the_file(toy):
+    assert list(runs(toy)) == [
+        *(f"toy/1_measure/recipe~{r}/scale~{s}" for r in ("as_submitted", "corrected") for s in (0.0, 0.5, 2.0)),
+        "toy/2_summary",
+    ]
+
+
+def test_a_run_has_every_parameter_of_its_notebook(toy):
+    run = runs(toy)["toy/1_measure/recipe~corrected/scale~0.5"]
+    assert run.parameters == {"scale": 0.5, "learning_rate": 1.0, "noise_level": 0.1, "epochs": 3, "seeds": 2}
+
+
+def test_overrides_hold_at_their_grid_point_alone(toy):
+    epochs = {path: run.parameters.get("epochs") for path, run in runs(toy).items()}
+    assert epochs.pop("toy/1_measure/recipe~as_submitted/scale~2.0") == 7
+    assert set(epochs.values()) == {3, None}
+
+
+def test_the_quick_profile_wins_over_overrides_and_seeds_over_all(toy):
+    path = "toy/1_measure/recipe~as_submitted/scale~2.0"
+    assert runs(toy, "quick")[path].parameters["epochs"] == 1
+    assert runs(toy, "quick")[path].parameters["seeds"] == 1
+    assert runs(toy, "quick", seeds=5)[path].parameters["seeds"] == 5
+
+
+def test_a_summary_reads_every_point_and_knows_the_published_numbers(toy):
+    summary = runs(toy)["toy/2_summary"]
+    assert len(summary.reads) == 6
+    assert summary.submitted == ({"recipe": "as_submitted", "scale": 0.5, "test_accuracy": 0.25},)
+
+
+def test_changing_one_grid_value_changes_no_other_fingerprint(toy):
+    before = runs(toy)
+    change(toy, "2.0]}", "3.0]}")
+    change(toy, "scale: 2.0}", "scale: 3.0}")
+    after = runs(toy)
+    same = [path for path in before if path in after and before[path].fingerprint == after[path].fingerprint]
+    assert len(same) == 5
+
+
+def change(root, old, new):
+    file = root / "params" / "toy.yml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+BAD = {
+    "a misspelt parameter": ("fixed: {epochs: 3}", "fixed: {epoch: 3}", r"fixed\.epoch.*did you mean epochs\?"),
+    "a misspelt grid key": ("scale: [0.0,", "scal: [0.0,", r"grid\.scal:.*did you mean scale\?"),
+    "a misspelt schema key": ("    title: Measuring", "    titel: Measuring", r"titel: unknown key; did you mean title"),
+    "a negative scale": ("[0.0, 0.5, 2.0]", "[0.0, -0.5, 2.0]", r"grid\.scale: -0\.5: .*greater than or equal to 0"),
+    "a noise level of 1.2": ("{epochs: 3}", "{epochs: 3, noise_level: 1.2}", r"noise_level: 1\.2: .*less than or equal"),
+    "1e-4 as text": ("{learning_rate: 0.5}", "{learning_rate: 1e-4}", r"'1e-4': text, not a number; .*as in 1\.0e-4"),
+    "a number in quotes": ("epochs: 3}", "epochs: '3'}", r"fixed\.epochs: '3': text, not a number.*no quotes"),
+    "a word for a number": ("epochs: 3}", "epochs: many}", r"fixed\.epochs: 'many': .*integer"),
+    "half an epoch": ("epochs: 3}", "epochs: 2.5}", r"fixed\.epochs: 2\.5: .*integer"),
+    "a truth for a number": ("[0.0, 0.5, 2.0]", "[0.0, true, 2.0]", r"grid\.scale: True"),
+    "not a number": ("[0.0, 0.5, 2.0]", "[0.0, .nan, 2.0]", r"grid\.scale: nan: .*finite"),
+    "infinite noise": ("[0.0, 0.5, 2.0]", "[0.0, .inf, 2.0]", r"grid\.scale: inf: .*finite"),
+    "no epochs": ("epochs: 3}", "epochs: 0}", r"fixed\.epochs: 0: .*greater than or equal to 1"),
+    "an unknown recipe": ("recipe: [as_submitted, corrected]", "recipe: [corected]", r'unknown recipe "corected"; did you'),
+    "an unknown recipe parameter": ("{learning_rate: 0.5}", "{learning_rat: 0.5}", r"recipes\.as_submitted\.learning_rat"),
+    "a negative learning rate": ("{learning_rate: 0.5}", "{learning_rate: -1}", r"learning_rate: -1: .*greater than 0"),
+    "an empty grid": ("[0.0, 0.5, 2.0]", "[]", r"grid\.scale: .*at least 1 item"),
+    "a value twice": ("[0.0, 0.5, 2.0]", "[0, 0.0]", r"grid\.scale: 0\.0 appears twice"),
+    "a key twice": ("    seeds: 2", "    seeds: 2\n    seeds: 3", r'line 9.*the key "seeds" appears twice'),
+    "an override off the grid": ("scale: 2.0}, set", "scale: 9.0}, set", r"overrides: where\.scale: 9\.0 is not in the grid"),
+    "an override of nothing": ("where: {recipe: as_submitted, scale: 2.0}", "where: {}", r"where: .*at least 1 item"),
+    "a published number off the grid": ("scale: 0.5, test", "scale: 0.6, test", r"submitted: .*no such grid point"),
+    "an unknown notebook": ("  2_summary:", "  2_sumary:", r"no notebook notebooks/toy/2_sumary\.ipynb; did you mean 2_summary"),
+    "reading what is not there": ("[1_measure]", "[1_mesure]", r"reads: 1_mesure is not a notebook above.*did you mean"),
+    "no seeds": ("    seeds: 2", "    seeds: 0", r"seeds: .*greater than or equal to 1"),
+    "a path that climbs out": ("[as_submitted, corrected]", "[../../x]", r"unknown recipe"),
+    "no title": ("title: A toy assignment\n", "", r"title: Field required"),
+    "broken YAML": ("notebooks:", "notebooks: [", r"toy\.yml line \d+: not valid YAML"),
+    "a Python object": ("order: 1", "order: !!python/object/apply:os.getpid []", r"not valid YAML"),
+    "an empty file": (None, "", r"toy\.yml: "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_naming_the_file_and_the_key(toy, case):
+    old, new, message = BAD[case]
+    if old is None:
+        (toy / "params" / "toy.yml").write_text(new)
+    else:
+        change(toy, old, new)
+    with pytest.raises(UserError) as caught:
+        params.plan(toy, "full")
+    text = str(caught.value)
+    assert re.search(message, text), text
+    assert text.startswith("toy.yml")
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["build", "--dataset", "mnits"], "unknown data set 'mnits'; did you mean mnist?"),
+        (["build", "--profile", "quik"], 'profile "quik" is not known; did you mean quick?'),
+        (["build", "--seeds", "0"], "--seeds: '0' is not a whole number"),
+        (["build", "--seeds", "two"], "--seeds: 'two' is not a whole number"),
+        (["build", "--cores", "0"], "--cores: '0' is not a whole number"),
+        (
+            ["run", "toy/1_measure/recipe~corrected/scale~-1"],
+            "no run toy/1_measure/recipe~corrected/scale~-1 is planned",
+        ),
+        (["run", "toy/1_measure/recipe~corected/scale~0.5"], "did you mean toy/1_measure/recipe~corrected/scale~0.5?"),
+        (["biuld"], "invalid choice: 'biuld'"),
+    ],
+)
+def test_a_bad_command_is_one_line_and_status_2(toy, arguments, message):
+    done = noisy_digits(toy, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert not (toy / "results").exists()
+
+
+def test_outside_a_project_the_command_says_so(tmp_path):
+    done = noisy_digits(tmp_path, "check")
+    assert done.returncode == 2
+    assert "not inside a project" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("scale = 0.5", "is not `name: type = value`"),
+        ("scale: float = make()", "is not `name: type = value`"),
+        ("scale: number = 0.5", "is not `name: type = value`"),
+        ("scale: float = ", "parameters cell"),
+    ],
+)
+def test_a_parameters_cell_holds_typed_literals(toy, cell, message):
+    write_notebook(toy / "notebooks" / "toy" / "1_measure.ipynb", cell, MEASURE)
+    with pytest.raises(UserError, match=message):
+        params.plan(toy, "full")
+
+
+def test_a_notebook_without_a_parameters_cell_is_refused(toy):
+    notebook = toy / "notebooks" / "toy" / "1_measure.ipynb"
+    write_notebook(notebook, MEASURE_PARAMETERS, MEASURE)
+    notebook.write_text(notebook.read_text().replace('"parameters"', '"other"'))
+    with pytest.raises(UserError, match=r'0 cells are tagged "parameters"'):
+        params.plan(toy, "full")
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text(max_size=12) | st.none() | st.booleans()
+)
+def test_a_scale_is_a_finite_number_of_zero_or_more_or_refused(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        assert params._checked("scale", "float", value, "here") == value
+    else:
+        with pytest.raises(UserError, match="here"):
+            params._checked("scale", "float", value, "here")
+
+
+@given(st.text(max_size=20))
+def test_no_grid_value_can_leave_the_results_folder(text):
+    """A path is made of the grid's values: whatever is accepted stays one plain component."""
+    parameters = {"name": params.Parameter("str", "")}
+    assignment = params.Assignment(title="t", question="q", order=1, notebooks={"n": params.Notebook(title="n")})
+    try:
+        value = params._grid_value(assignment, "name", text, parameters, "here")
+    except UserError:
+        return
+    assert re.fullmatch(r"[\w.+-]+", f"{value}", re.ASCII)
+    assert value not in (".", "..")
+
+
+def test_this_projects_own_plan_is_the_assignments_grid():
+    planned = params.plan(REPOSITORY, "full")
+    paths = {run.path for run in planned}
+    assert {f"mlp_noise/2_training/recipe~corrected/scale~{s}" for s in (0.0, 0.1, 0.5, 1.0, 2.0, 4.0)} <= paths
+    assert {f"cnn_noise/2_training/recipe~corrected/scale~{s}" for s in (0.0, 0.1, 0.5, 1.0, 2.0, 3.0, 4.0)} <= paths
