@@ -22,7 +22,7 @@ notebooks:
   1_measure:
     title: Measuring
     fixed: {epochs: 3}
-    grid: {recipe: [as_submitted, corrected], scale: [0.0, 0.5, 2.0]}
+    grid: {recipe: [as_submitted, corrected], scale: [0.5, 2.0]}
     overrides:
       - {where: {recipe: as_submitted, scale: 2.0}, set: {epochs: 7}}
     seeds: 2
@@ -74,8 +74,26 @@ def write_notebook(path: Path, parameters: str, *cells: str) -> None:
 
 @pytest.fixture
 def toy(tmp_path) -> Path:
-    """A project with one assignment that trains nothing: six points and a summary."""
-    root = tmp_path / "toy project"
+    """A project with one assignment that trains nothing: four points and a summary."""
+    return make_toy(tmp_path / "toy project")
+
+
+@pytest.fixture(scope="session")
+def built_once(tmp_path_factory) -> Path:
+    root = make_toy(tmp_path_factory.mktemp("toy") / "toy project")
+    done = build(root)
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.fixture
+def built(built_once, tmp_path) -> Path:
+    """The toy project after a quick build."""
+    return shutil.copytree(built_once, tmp_path / "built project")
+
+
+def make_toy(root: Path) -> Path:
+    """Write the toy project to ``root``."""
     (root / "params").mkdir(parents=True)
     (root / "params" / "toy.yml").write_text(TOY_PARAMS)
     write_notebook(root / "notebooks" / "toy" / "1_measure.ipynb", MEASURE_PARAMETERS, MEASURE)

@@ -17,7 +17,7 @@ def runs(root, profile="full", seeds=None):
 
 def test_the_grid_is_expanded_in_the_order_of_the_file(toy):
     assert list(runs(toy)) == [
-        *(f"toy/1_measure/recipe~{r}/scale~{s}" for r in ("as_submitted", "corrected") for s in (0.0, 0.5, 2.0)),
+        *(f"toy/1_measure/recipe~{r}/scale~{s}" for r in ("as_submitted", "corrected") for s in (0.5, 2.0)),
         "toy/2_summary",
     ]
 
@@ -42,7 +42,7 @@ def test_the_quick_profile_wins_over_overrides_and_seeds_over_all(toy):
 
 def test_a_summary_reads_every_point_and_knows_the_published_numbers(toy):
     summary = runs(toy)["toy/2_summary"]
-    assert len(summary.reads) == 6
+    assert len(summary.reads) == 4
     assert summary.submitted == ({"recipe": "as_submitted", "scale": 0.5, "test_accuracy": 0.25},)
 
 
@@ -52,7 +52,7 @@ def test_changing_one_grid_value_changes_no_other_fingerprint(toy):
     change(toy, "scale: 2.0}", "scale: 3.0}")
     after = runs(toy)
     same = [path for path in before if path in after and before[path].fingerprint == after[path].fingerprint]
-    assert len(same) == 5
+    assert len(same) == 3
 
 
 def change(root, old, new):
@@ -64,23 +64,23 @@ def change(root, old, new):
 
 BAD = {
     "a misspelt parameter": ("fixed: {epochs: 3}", "fixed: {epoch: 3}", r"fixed\.epoch.*did you mean epochs\?"),
-    "a misspelt grid key": ("scale: [0.0,", "scal: [0.0,", r"grid\.scal:.*did you mean scale\?"),
+    "a misspelt grid key": ("scale: [0.5,", "scal: [0.5,", r"grid\.scal:.*did you mean scale\?"),
     "a misspelt schema key": ("    title: Measuring", "    titel: Measuring", r"titel: unknown key; did you mean title"),
-    "a negative scale": ("[0.0, 0.5, 2.0]", "[0.0, -0.5, 2.0]", r"grid\.scale: -0\.5: .*greater than or equal to 0"),
+    "a negative scale": ("[0.5, 2.0]", "[-0.5, 2.0]", r"grid\.scale: -0\.5: .*greater than or equal to 0"),
     "a noise level of 1.2": ("{epochs: 3}", "{epochs: 3, noise_level: 1.2}", r"noise_level: 1\.2: .*less than or equal"),
     "1e-4 as text": ("{learning_rate: 0.5}", "{learning_rate: 1e-4}", r"'1e-4': text, not a number; .*as in 1\.0e-4"),
     "a number in quotes": ("epochs: 3}", "epochs: '3'}", r"fixed\.epochs: '3': text, not a number.*no quotes"),
     "a word for a number": ("epochs: 3}", "epochs: many}", r"fixed\.epochs: 'many': .*integer"),
     "half an epoch": ("epochs: 3}", "epochs: 2.5}", r"fixed\.epochs: 2\.5: .*integer"),
-    "a truth for a number": ("[0.0, 0.5, 2.0]", "[0.0, true, 2.0]", r"grid\.scale: True"),
-    "not a number": ("[0.0, 0.5, 2.0]", "[0.0, .nan, 2.0]", r"grid\.scale: nan: .*finite"),
-    "infinite noise": ("[0.0, 0.5, 2.0]", "[0.0, .inf, 2.0]", r"grid\.scale: inf: .*finite"),
+    "a truth for a number": ("[0.5, 2.0]", "[true, 2.0]", r"grid\.scale: True"),
+    "not a number": ("[0.5, 2.0]", "[.nan, 2.0]", r"grid\.scale: nan: .*finite"),
+    "infinite noise": ("[0.5, 2.0]", "[.inf, 2.0]", r"grid\.scale: inf: .*finite"),
     "no epochs": ("epochs: 3}", "epochs: 0}", r"fixed\.epochs: 0: .*greater than or equal to 1"),
     "an unknown recipe": ("recipe: [as_submitted, corrected]", "recipe: [corected]", r'unknown recipe "corected"; did you'),
     "an unknown recipe parameter": ("{learning_rate: 0.5}", "{learning_rat: 0.5}", r"recipes\.as_submitted\.learning_rat"),
     "a negative learning rate": ("{learning_rate: 0.5}", "{learning_rate: -1}", r"learning_rate: -1: .*greater than 0"),
-    "an empty grid": ("[0.0, 0.5, 2.0]", "[]", r"grid\.scale: .*at least 1 item"),
-    "a value twice": ("[0.0, 0.5, 2.0]", "[0, 0.0]", r"grid\.scale: 0\.0 appears twice"),
+    "an empty grid": ("[0.5, 2.0]", "[]", r"grid\.scale: .*at least 1 item"),
+    "a value twice": ("[0.5, 2.0]", "[1, 1.0]", r"grid\.scale: 1\.0 appears twice"),
     "a key twice": ("    seeds: 2", "    seeds: 2\n    seeds: 3", r'line 9.*the key "seeds" appears twice'),
     "an override off the grid": ("scale: 2.0}, set", "scale: 9.0}, set", r"overrides: where\.scale: 9\.0 is not in the grid"),
     "an override of nothing": ("where: {recipe: as_submitted, scale: 2.0}", "where: {}", r"where: .*at least 1 item"),

@@ -1,0 +1,204 @@
+"""The build: what is made again and what is not, failures, kills, and what a page of results says."""
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from .conftest import MEASURE, MEASURE_PARAMETERS, build, environment, noisy_digits, write_notebook
+
+SLOW = "import time\ntime.sleep(1)\n" + MEASURE
+
+
+def made(root):
+    """When each result and page was made."""
+    return {
+        str(path.relative_to(root)): path.stat().st_mtime_ns
+        for pattern in ("results/**/metrics.json", "reports/**/*.html")
+        for path in root.glob(pattern)
+    }
+
+
+def rows(root):
+    with (root / "results/digits-quick/results.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_build_makes_every_result_every_page_and_the_index(built):
+    assert len(made(built)) == 2 * 5 + 1
+    assert len(rows(built)) == 4
+    assert list(rows(built)[0]) == ["assignment", "notebook", "recipe", "scale", "seed", "metric", "value"]
+    assert float(rows(built)[0]["value"]) == pytest.approx(0.5 / 1.5)
+
+
+def test_a_second_build_makes_nothing(built):
+    before = made(built)
+    done = build(built)
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stderr + done.stdout
+    assert made(built) == before
+
+
+def test_a_changed_grid_value_makes_that_point_its_summary_and_the_index(built):
+    before = made(built)
+    params = built / "params/toy.yml"
+    params.write_text(params.read_text().replace("[0.5, 2.0]", "[0.5, 2.0, 4.0]"))
+    assert build(built).returncode == 0
+    changed = {path for path, when in made(built).items() if before.get(path) != when}
+    assert {re.sub(".*digits-quick/", "", path) for path in changed} == {
+        *(f"toy/1_measure/recipe~{r}/scale~4.0/metrics.json" for r in ("as_submitted", "corrected")),
+        *(f"toy/1_measure/recipe~{r}/scale~4.0.html" for r in ("as_submitted", "corrected")),
+        "toy/2_summary/metrics.json",
+        "toy/2_summary.html",
+        "index.html",
+    }
+    assert len(rows(built)) == 6
+
+
+def test_a_changed_notebook_makes_its_own_runs_alone(built):
+    before = made(built)
+    summary = built / "notebooks/toy/2_summary.ipynb"
+    summary.write_text(summary.read_text().replace("A toy notebook", "A toy summary"))
+    assert build(built).returncode == 0
+    changed = {path for path, when in made(built).items() if before.get(path) != when}
+    assert {path.split("/")[-1] for path in changed} - {"metrics.json"} == {"2_summary.html", "index.html"}
+
+
+def test_a_deleted_page_comes_back(built):
+    page = built / "reports/digits-quick/toy/2_summary.html"
+    page.unlink()
+    assert build(built).returncode == 0
+    assert page.is_file()
+
+
+def test_seeds_replaces_the_number_of_replicates(toy):
+    assert build(toy, "--seeds", "3").returncode == 0
+    assert len(rows(toy)) == 12
+    assert "(n = 3)" in (toy / "reports/digits-quick/index.html").read_text()
+
+
+def test_a_failing_run_leaves_the_others_and_its_traceback(toy):
+    raising = f"if scale == 0.5 and learning_rate == 1.0:\n    raise RuntimeError('the toy broke')\n{MEASURE}"
+    write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, raising)
+    done = build(toy)
+    assert done.returncode != 0
+    assert "recipe~corrected/scale~0.5: cell" in done.stderr
+    assert "RuntimeError: the toy broke" in done.stderr
+    assert len(rows(toy)) == 3
+    index = (toy / "reports/digits-quick/index.html").read_text()
+    assert "FAILED" in index
+    assert "missing" in index
+    page = (toy / "reports/digits-quick/toy/1_measure/recipe~corrected/scale~0.5.html").read_text()
+    assert "the toy broke" in page
+    assert "Traceback" in page
+    write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, MEASURE)
+    assert build(toy).returncode == 0
+    assert len(rows(toy)) == 4
+
+
+def test_a_killed_kernel_fails_its_run_in_one_line(toy):
+    dying = f"import os, signal\nif scale == 2.0:\n    os.kill(os.getpid(), signal.SIGKILL)\n{MEASURE}"
+    write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, dying)
+    done = noisy_digits(
+        toy, *("run", "toy/1_measure/recipe~corrected/scale~2.0", "--dataset", "digits", "--profile", "quick")
+    )
+    assert done.returncode == 2
+    assert "its kernel died" in done.stderr
+    assert not list(toy.glob("results/**/metrics.json"))
+
+
+def test_a_run_without_its_headline_fails(toy):
+    params = toy / "params/toy.yml"
+    params.write_text(params.read_text().replace("headline: test_accuracy", "headline: test_acuracy"))
+    done = noisy_digits(
+        toy, *("run", "toy/1_measure/recipe~corrected/scale~2.0", "--dataset", "digits", "--profile", "quick")
+    )
+    assert done.returncode == 2
+    assert "recorded no test_acuracy" in done.stderr
+    assert not list(toy.glob("results/**/metrics.json"))
+
+
+def test_a_formula_that_cannot_be_shown_is_found_before_the_kernel_starts(toy):
+    write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, MEASURE)
+    notebook = toy / "notebooks/toy/1_measure.ipynb"
+    notebook.write_text(notebook.read_text().replace("# A toy notebook", r"# A toy notebook\n\n$\\nonsense{x}$"))
+    done = noisy_digits(
+        toy, *("run", "toy/1_measure/recipe~corrected/scale~2.0", "--dataset", "digits", "--profile", "quick")
+    )
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr
+    assert not list(toy.glob("results/**/notebook.ipynb"))
+
+
+def test_two_builds_at_once_in_one_collection_are_refused(toy):
+    write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, SLOW)
+    first = start(toy)
+    wait_for(toy, 1)
+    second = build(toy)
+    assert second.returncode == 2
+    assert "being built by another process" in second.stderr
+    assert first.wait(120) == 0
+    assert len(rows(toy)) == 4
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_a_build_stopped_in_the_middle_is_finished_by_the_next(toy, sent):
+    write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, SLOW)
+    first = start(toy)
+    wait_for(toy, 2)
+    kernels = descendants(first)
+    assert kernels
+    first.send_signal(sent)
+    assert first.wait(120) != 0
+    assert len(list(toy.glob("results/**/metrics.json"))) < 5
+    assert build(toy).returncode == 0
+    resumed = (toy / "results/digits-quick/results.csv").read_bytes()
+    assert build(toy, "--seeds", "1").returncode == 0
+    assert (toy / "results/digits-quick/results.csv").read_bytes() == resumed
+    assert len(rows(toy)) == 4
+    _, alive = psutil.wait_procs(kernels, timeout=20)
+    assert not alive
+
+
+def start(root):
+    return subprocess.Popen(
+        [sys.executable, "-m", "noisy_digits", "build", "--dataset", "digits", "--profile", "quick", "--cores", "2"],
+        cwd=root,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def wait_for(root, results):
+    deadline = time.monotonic() + 120
+    while len(list(root.glob("results/**/metrics.json"))) < results:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def descendants(process):
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def test_params_of_the_environment_do_not_leak_into_results(toy):
+    """Thread variables are the run's own, whatever the shell has set."""
+    cell = "import os\nresults.record({0: {'test_accuracy': float(os.environ['OMP_NUM_THREADS'])}})"
+    write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, cell)
+    os.environ["OMP_NUM_THREADS"] = "7"
+    try:
+        done = noisy_digits(
+            toy, *("run", "toy/1_measure/recipe~corrected/scale~2.0", "--dataset", "digits", "--profile", "quick")
+        )
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
+    assert done.returncode == 0, done.stderr
+    (metrics,) = toy.glob("results/**/metrics.json")
+    assert '"test_accuracy": 1.0' in metrics.read_text()

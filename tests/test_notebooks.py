@@ -1,0 +1,151 @@
+"""The notebooks: their style, and that they run, by hand and in a build."""
+
+import csv
+import json
+import re
+import time
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from noisy_digits import params
+
+from .browser import open_pages
+from .conftest import REPOSITORY, build, environment
+
+NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*/[0-9]*.ipynb"))
+NAMES = [f"{path.parent.name}/{path.stem}" for path in NOTEBOOKS]
+MARCH = ["Question", "Data", "Noise", "Model", "Training", "Evaluation", "Reading the result"]
+
+
+def cells(path, kind):
+    return ["".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == kind]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
+def test_notebooks_are_thin(path):
+    code = cells(path, "code")
+    lines = sorted(len([line for line in cell.splitlines() if line.strip()]) for cell in code)
+    prose = [line for cell in cells(path, "markdown") for line in cell.splitlines() if not line.startswith("#")]
+    words = sum(len(line.split()) for line in prose)
+    assert 8 <= len(code) <= 14
+    assert lines[len(lines) // 2] <= 8
+    assert lines[-1] <= 25
+    assert not re.search(r"^\s*(def|class) ", "\n".join(code), re.MULTILINE)
+    assert 3 <= words / sum(lines) <= 6
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
+def test_notebooks_are_committed_clean_and_with_one_parameters_cell(path):
+    notebook = json.loads(path.read_text())
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
+    assert params.declared(path)
+    (cell,) = (cell for cell in code if "parameters" in cell["metadata"].get("tags", []))
+    lines = "".join(cell["source"]).splitlines()
+    assert all(re.match(r"\w+: \w+ = .+  # .+", line) for line in lines), "name: type = value  # help"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
+def test_prose_holds_no_measured_number(path):
+    """Prose must be true at every grid point: a number with a decimal point in it would be a typed-in result."""
+    prose = " ".join(cells(path, "markdown"))
+    assert not re.search(r"\d\.\d", prose)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
+def test_every_notebook_marches_in_the_same_order(path):
+    prose = "\n".join(cells(path, "markdown"))
+    headings = [h for h in re.findall(r"^## (.+)$", prose, re.MULTILINE) if h in MARCH]
+    assert prose.startswith("# ")
+    assert "**Question.**" in prose
+    assert headings == sorted(headings, key=MARCH.index)
+    assert headings[0] == "Data"
+    assert headings[-1] == "Reading the result"
+
+
+@pytest.fixture(scope="session")
+def opened(copied):
+    """Every notebook opened by hand and run with its defaults, in a project where nothing was built before."""
+    seconds = {}
+    for path in NOTEBOOKS:
+        notebook = nbformat.read(path, as_version=4)
+        began = time.monotonic()
+        folder = copied / "notebooks" / path.parent.name
+        client = NotebookClient(
+            notebook, kernel_name="python3", timeout=300, resources={"metadata": {"path": str(folder)}}
+        )
+        client.execute(env=environment())
+        seconds[f"{path.parent.name}/{path.stem}"] = time.monotonic() - began
+    return seconds
+
+
+def test_run_all_works_by_hand_without_a_build_before(opened):
+    assert list(opened) == NAMES
+
+
+def test_nothing_is_recorded_by_a_notebook_run_by_hand(copied, opened):
+    trained = {path.parent.parent.parent.name for path in copied.glob("results/*/*/*/*/*/metrics.json")}
+    assert trained == {"2_training"}, "made for the summaries, by a quick build"
+
+
+@pytest.fixture(scope="session")
+def quick(copied, opened):
+    """A quick build of this project, on scikit-learn's digits."""
+    done = build(copied)
+    assert done.returncode == 0, done.stderr
+    return copied
+
+
+def test_the_quick_build_makes_a_page_for_every_grid_point(quick):
+    reports = quick / "reports/digits-quick"
+    pages = {str(page.relative_to(reports)).removesuffix(".html") for page in reports.rglob("*.html")}
+    assert pages == {run.path for run in params.plan(quick, "quick")} | {"index"}
+
+
+def test_quick_learns_something(quick):
+    with (quick / "results/digits-quick/results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    clean = {
+        row["assignment"]: float(row["value"])
+        for row in rows
+        if (row["recipe"], row["scale"], row["metric"]) == ("corrected", "0.0", "test_accuracy")
+    }
+    assert clean["mlp_noise"] > 0.7
+    assert clean["cnn_noise"] > 0.7
+
+
+def test_nothing_published_is_compared_with_a_quick_run(quick):
+    for page in quick.glob("reports/digits-quick/*/4_*.html"):
+        text = page.read_text()
+        assert "not comparable" in text
+        assert "Quick profile" in text
+        assert "not MNIST" in text
+
+
+def test_every_page_opens_in_a_browser_with_the_network_off(quick):
+    pages = sorted(quick.glob("reports/**/*.html"))
+    for page, found in zip(pages, open_pages(pages), strict=True):
+        assert found["requests"] == [], page
+        assert found["console"] == [], page
+        assert found["errors"] == [], page
+        assert found["headings"] == 1, page
+        assert found["overflow"] <= 0, page
+        assert all(width > 0 for width in found["images"]), page
+        assert all(min(box) > 0 for box in found["formulas"]), page
+        assert "1_noise" not in str(page) or (found["images"] and found["formulas"]), page
+
+
+def test_pages_say_in_alternative_text_what_their_figures_show(quick):
+    for page in quick.glob("reports/digits-quick/*/*/**/*.html"):
+        images = re.findall(r"<img[^>]*>", page.read_text())
+        assert images
+        assert all(len(re.search(r'alt="([^"]*)"', image)[1]) > 30 for image in images), page
+
+
+def test_every_link_of_the_index_leads_to_a_page(quick):
+    reports = quick / "reports/digits-quick"
+    links = re.findall(r'href="([^"#]+\.html)"', (reports / "index.html").read_text())
+    assert len(set(links)) == len(params.plan(quick, "quick"))
+    assert all((reports / link.replace("%7E", "~")).is_file() for link in links)
