@@ -50,8 +50,8 @@ def test_it_learns_and_records_one_value_an_epoch(digits):
     training.seeded(0)
     model = models.mlp((512, 512), dropout=0.2)
     history = fit(model, digits, epochs=6)
-    assert all(len(values) == 6 for values in vars(history).values())
-    assert history.training_loss[-1] < history.training_loss[0]
+    assert all(len(values) == 6 for values in history.curves.values())
+    assert history.curves["training_loss"][-1] < history.curves["training_loss"][0]
     measured = training.evaluate(model, digits.x_test, digits.y_test)
     assert measured["test_accuracy"] > 0.85
     assert measured["test_accuracy"] == pytest.approx(history.last()["validation_accuracy"])
@@ -89,7 +89,7 @@ def test_a_seed_fixes_weights_order_dropout_and_noise_to_the_last_bit(digits):
             epochs=2,
             batch_size=32,
         )
-        return vars(history), [weights.tobytes() for weights in model.get_weights()]
+        return history.curves, [weights.tobytes() for weights in model.get_weights()]
 
     assert replicate(3) == replicate(3)
     assert replicate(3) != replicate(4)

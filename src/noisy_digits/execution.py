@@ -45,13 +45,14 @@ def execute(run: Run, root: Path, dataset: str, collection: str, threads: int) -
     """
     folder = root / "results" / collection / run.path
     results.lock(folder, wait=True)
-    for stale in ("metrics.json", "run.json"):
-        (folder / stale).unlink(missing_ok=True)
+    for stale in (folder / "metrics.json", folder / "run.json", *folder.glob("*.keras")):
+        stale.unlink(missing_ok=True)
     notebook = root / "notebooks" / run.assignment / f"{run.notebook}.ipynb"
     supplied = dict(zip(results.SUPPLIED, (dataset, collection), strict=True))
     parameters = {name: supplied.get(name, value) for name, value in run.parameters.items()}
     private = Path(tempfile.mkdtemp(prefix="noisy-digits-"))
-    recorded = private / "metrics.json"
+    recorded = private / "recorded"
+    recorded.mkdir()
     os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))
     os.environ |= {"IPYTHONDIR": str(private), results.RECORD: str(recorded)}
     if named := os.environ.get("NOISY_DIGITS_DATA"):
@@ -59,7 +60,7 @@ def execute(run: Run, root: Path, dataset: str, collection: str, threads: int) -
     started = time.time()
     try:
         _papermill(notebook, folder / "notebook.ipynb", parameters)
-        measured = json.loads(recorded.read_text(encoding="utf-8")) if recorded.is_file() else {}
+        measured = _collect(recorded, folder)
     except PapermillExecutionError as error:
         message = f"{error.ename}: {error.evalue}".splitlines()[0]
         raise UserError(f"{run.path}: cell {error.exec_count} failed: {message}") from None
@@ -84,6 +85,14 @@ def execute(run: Run, root: Path, dataset: str, collection: str, threads: int) -
             "data_sha256": data.digest(dataset),
         },
     )
+
+
+def _collect(recorded: Path, folder: Path) -> dict:
+    """What the notebook measured; the models it kept are moved to the run's folder."""
+    for kept in recorded.glob("*.keras"):
+        shutil.move(kept, folder / kept.name)
+    metrics = recorded / "metrics.json"
+    return json.loads(metrics.read_text(encoding="utf-8")) if metrics.is_file() else {}
 
 
 def _papermill(notebook: Path, executed: Path, parameters: dict) -> None:

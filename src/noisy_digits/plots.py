@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 matplotlib.style.use("noisy_digits.noisy_digits")
 
+QUANTITIES = {"loss": "loss (nats)", "accuracy": "accuracy (fraction)"}
+"""What is measured, with its unit, as axes name it."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -108,30 +111,20 @@ def pixel_histogram(images: Mapping[str, np.ndarray], unit: str) -> Picture:
 
 
 def learning_curves(histories: Sequence["History"]) -> Picture:
-    """Loss and accuracy against epoch, training and validation; a thin line a replicate, a thick one their mean."""
-    figure = Figure(figsize=(8.5, 3.6))
+    """Loss and accuracy, where there is one, against epoch; a thin line a replicate, a thick one their mean."""
+    quantities = [q for q in QUANTITIES if f"training_{q}" in histories[0].curves]
+    figure = Figure(figsize=(4.3 * len(quantities), 3.6))
     said = []
-    for axes, (quantity, label) in zip(
-        figure.subplots(1, 2),
-        (("loss", "loss (nats per image)"), ("accuracy", "accuracy (fraction)")),
-        strict=True,
-    ):
+    for axes, quantity in zip(figure.subplots(1, len(quantities), squeeze=False)[0], quantities, strict=True):
         for number, part in enumerate(("training", "validation")):
-            curves = np.array([getattr(history, f"{part}_{quantity}") for history in histories])
+            curves = np.array([history.curves[f"{part}_{quantity}"] for history in histories])
             epochs = np.arange(1, curves.shape[1] + 1)
-            for curve in curves:
-                axes.plot(epochs, curve, color=f"C{number}", alpha=0.35, linewidth=0.8)
-            axes.plot(
-                epochs,
-                curves.mean(axis=0),
-                color=f"C{number}",
-                linestyle=("-", "--")[number],
-                marker="os"[number],
-                markersize=3.5,
-                label=part,
-            )
+            colour = f"C{number}"
+            axes.plot(epochs, curves.T, color=colour, alpha=0.35, linewidth=0.8)
+            style = {"linestyle": ("-", "--")[number], "marker": "os"[number], "markersize": 3.5}
+            axes.plot(epochs, curves.mean(axis=0), color=colour, label=part, **style)
             said.append(f"{part} {quantity} goes from {curves[:, 0].mean():.3f} to {curves[:, -1].mean():.3f}")
-        axes.set(xlabel="epoch", ylabel=label)
+        axes.set(xlabel="epoch", ylabel=QUANTITIES[quantity])
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_title(f"validation {quantity} {curves[:, -1].mean():.4f} at the end")
         axes.legend()
@@ -220,4 +213,4 @@ def bars(table: pd.DataFrame, *, along: str, unit: str, metrics: Sequence[str]) 
 
 def _axis_label(metrics: Sequence[str]) -> str:
     quantity = metrics[0].rsplit("_", 1)[-1]
-    return {"loss": "loss (nats per image)", "accuracy": "accuracy (fraction)"}.get(quantity, quantity)
+    return QUANTITIES.get(quantity, quantity)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,11 @@ from noisy_digits import params, statistics
 from noisy_digits.errors import UserError
 from noisy_digits.project import project_root
 
+if TYPE_CHECKING:
+    import keras
+
 RECORD = "NOISY_DIGITS_RECORD"
-"""Environment variable with the file that ``record`` writes; set by the build, absent in Jupyter."""
+"""Environment variable with the folder for what a run records; set by the build, absent in Jupyter."""
 
 COMPARABLE = "mnist"
 """The one collection whose numbers may be held against the published ones: real MNIST, full profile."""
@@ -67,7 +70,7 @@ def record(measured: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
     """
     if target := os.environ.get(RECORD):
         plain = {seed: {k: _plain(v) for k, v in metrics.items()} for seed, metrics in measured.items()}
-        write_json(Path(target), plain)
+        write_json(Path(target) / "metrics.json", plain)
     return pd.DataFrame(_rows(measured), columns=["seed", "metric", "value"])
 
 
@@ -99,17 +102,48 @@ def tidy(folder: Path, runs: Iterable[params.Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["assignment", "notebook", *grid, "seed", "metric", "value"])
 
 
+def keep(model: "keras.Model", seed: int) -> None:
+    """Keep a trained model beside the run's metrics, for ``model`` to find; in Jupyter nothing is written."""
+    if target := os.environ.get(RECORD):
+        model.save(Path(target) / f"{model.name}_{seed}.keras")
+
+
 def read(assignment: str, notebook: str, collection: str = "auto") -> pd.DataFrame:
     """Every number that ``notebook`` recorded over its grid: grid columns, seed, metric, value.
 
-    The table's ``attrs["collection"]`` says where they come from. ``collection`` "auto" takes the first complete one of
-    MNIST full, MNIST quick, Fashion-MNIST and digits; where there is none it makes the quick one now, which takes
-    a minute or two, and says so. Raises UserError where a named collection lacks runs.
+    The table's ``attrs["collection"]`` says where they come from. Raises UserError as ``made`` does.
+    """
+    folder, runs = made(assignment, notebook, collection)
+    table = tidy(folder, runs).drop(columns=["assignment", "notebook"])
+    table.attrs["collection"] = folder.name
+    return table
+
+
+def model(assignment: str, notebook: str, seed: int, collection: str = "auto", **point: Any) -> "keras.Model":
+    """The model that ``notebook`` kept at grid ``point`` for ``seed``. Raises UserError as ``made`` does."""
+    import keras
+
+    folder, runs = made(assignment, notebook, collection)
+    (run,) = (run for run in runs if point.items() <= run.point.items())
+    found = list((folder / run.path).glob(f"*_{seed}.keras"))
+    if len(found) != 1:
+        raise UserError(
+            f"{folder / run.path}: no model of seed {seed} is kept there; delete its metrics.json and rebuild"
+        )
+    return keras.models.load_model(found[0])
+
+
+def made(assignment: str, notebook: str, collection: str = "auto") -> tuple[Path, list[params.Run]]:
+    """The folder of a collection and the runs of ``notebook`` in it, all of which are there.
+
+    ``collection`` "auto" takes the first complete one of MNIST full, MNIST quick, Fashion-MNIST and digits; where
+    there is none it makes the quick one now, which takes a minute or two, and says so. Raises UserError where a
+    named collection lacks runs.
     """
     root = project_root()
     runs = [run for run in params.plan(root, "quick") if (run.assignment, run.notebook) == (assignment, notebook)]
     if not runs:
-        raise UserError(f"results.read: params/ plans no notebook {assignment}/{notebook}")
+        raise UserError(f"results: params/ plans no notebook {assignment}/{notebook}")
     if collection == "auto":
         collection = _complete(root, runs) or _make_quick(root, runs)
     folder = root / "results" / collection
@@ -119,9 +153,7 @@ def read(assignment: str, notebook: str, collection: str = "auto") -> pd.DataFra
             f"results/{collection}: {len(missing)} of {len(runs)} runs of {assignment}/{notebook} are missing, "
             f"{missing[0]} first; run `make reports` or `make quick`"
         )
-    table = tidy(folder, runs).drop(columns=["assignment", "notebook"])
-    table.attrs["collection"] = collection
-    return table
+    return folder, runs
 
 
 def _complete(root: Path, runs: list[params.Run]) -> str | None:
@@ -137,10 +169,10 @@ def _make_quick(root: Path, runs: list[params.Run]) -> str:
     print(f"No results of {name} yet: making them now in the quick profile, {len(runs)} short runs.")
     command = [sys.executable, "-m", "noisy_digits", "build", "--profile", "quick", "--only", name]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    made = _complete(root, runs)
-    if done.returncode or made is None:
+    collection = _complete(root, runs)
+    if done.returncode or collection is None:
         raise UserError(f"the quick runs of {name} failed; `make quick` shows why: {done.stderr.strip()[-300:]}")
-    return made
+    return collection
 
 
 def published(assignment: str, notebook: str) -> pd.DataFrame:

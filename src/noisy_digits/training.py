@@ -15,22 +15,19 @@ EVALUATION_BATCH = 1000
 
 @dataclass(frozen=True)
 class History:
-    """What one training recorded, one value per epoch.
+    """What one training recorded: ``curves`` by name, one value per epoch.
 
-    ``training_loss`` and ``training_accuracy`` are Keras's running means over the epoch's batches, taken while
-    the weights change and dropout is active, as the write-ups print them; ``validation_loss`` and
-    ``validation_accuracy`` are taken at the end of each epoch, without dropout. Accuracies are fractions, losses
-    cross-entropies in nats per image.
+    ``training_loss`` and, for classifiers, ``training_accuracy`` are Keras's running means over the epoch's batches,
+    taken while the weights change and dropout is active, as the write-ups print them; ``validation_loss`` and
+    ``validation_accuracy`` are taken at the end of each epoch, without dropout. Accuracies are fractions; losses are
+    cross-entropies in nats, per image for classifiers and per pixel for autoencoders, with any L2 penalty.
     """
 
-    training_loss: list[float]
-    training_accuracy: list[float]
-    validation_loss: list[float]
-    validation_accuracy: list[float]
+    curves: dict[str, list[float]]
 
     def last(self) -> dict[str, float]:
-        """Each quantity's value at the last epoch, by name."""
-        return {name: values[-1] for name, values in vars(self).items()}
+        """Each curve's value at the last epoch, by name."""
+        return {name: values[-1] for name, values in self.curves.items()}
 
 
 def seeded(seed: int) -> np.random.Generator:
@@ -54,22 +51,23 @@ def fit(
     epochs: int,
     batch_size: int,
 ) -> History:
-    """Compile and train a classifier with cross-entropy; return its history.
+    """Compile and train a model; return its history.
 
-    ``x`` (n, 28, 28) and labels ``y`` (n,) from 0 to 9 are shuffled every epoch; ``validation`` is a pair of the
-    same kind. Labels are integers: sparse categorical cross-entropy is the one-hot criterion without the zeros.
-    ``optimizer`` is a name Keras knows ("rmsprop", "adadelta", "sgd", "adam").
+    ``x`` holds images (n, 28, 28), shuffled every epoch, and ``validation`` is a pair like (x, y). With labels ``y``
+    (n,) from 0 to 9 the model is a classifier trained with cross-entropy; labels are integers, and sparse
+    categorical cross-entropy is the one-hot criterion without the zeros. With images ``y`` (n, 28, 28) from 0 to 1 it
+    is an autoencoder trained with binary cross-entropy. ``optimizer`` is a name Keras knows ("rmsprop",
+    "adadelta", "sgd", "adam").
     """
+    classifies = y.ndim == 1
     model.compile(
-        optimizer=keras.optimizers.get(
-            {"class_name": optimizer, "config": {"learning_rate": learning_rate}},
-        ),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        optimizer=keras.optimizers.get({"class_name": optimizer, "config": {"learning_rate": learning_rate}}),
+        loss="sparse_categorical_crossentropy" if classifies else "binary_crossentropy",
+        metrics=["accuracy"] if classifies else None,
         steps_per_execution=STEPS_PER_EXECUTION,
         jit_compile=False,
     )
-    curves = model.fit(
+    recorded = model.fit(
         x,
         y,
         validation_data=validation,
@@ -78,7 +76,8 @@ def fit(
         validation_batch_size=EVALUATION_BATCH,
         verbose=0,
     ).history
-    return History(curves["loss"], curves["accuracy"], curves["val_loss"], curves["val_accuracy"])
+    names = {name: f"training_{name}".replace("training_val_", "validation_") for name in recorded}
+    return History({names[name]: values for name, values in recorded.items()})
 
 
 def evaluate(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
