@@ -6,12 +6,13 @@ from html.parser import HTMLParser
 from urllib.parse import unquote
 
 import pytest
-from browser import open_page, open_pages
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbformat import v4
 
 from noisy_digits.html import index, mathml, page
+
+from .browser import open_page, open_pages
 
 SVG = """<?xml version="1.0" encoding="utf-8"?>
 <svg xmlns="http://www.w3.org/2000/svg" width="460pt" height="120pt" viewBox="0 0 460 120">

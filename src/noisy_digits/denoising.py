@@ -1,8 +1,16 @@
-"""Denoisers and how good they are: median filters, autoencoders, PSNR and SSIM."""
+"""Denoisers and how good they are: median filters, autoencoders, PSNR and SSIM; and digits made from codes."""
 
+from collections.abc import Callable
+from functools import partial
+
+import keras
 import numpy as np
+import pandas as pd
 from scipy import ndimage
 from skimage import metrics
+
+from noisy_digits import models
+from noisy_digits.errors import UserError, near
 
 
 def median(images: np.ndarray, size: int) -> np.ndarray:
@@ -31,3 +39,82 @@ def ssim(clean: np.ndarray, denoised: np.ndarray) -> float:
     """
     pairs = zip(clean, denoised, strict=True)
     return float(np.mean([metrics.structural_similarity(a, b, data_range=1.0) for a, b in pairs]))
+
+
+AUTOENCODERS = {"dense": models.autoencoder, "convolutional": models.convolutional_autoencoder}
+FILTERS = {"none": np.asarray, "median_3": partial(median, size=3), "median_5": partial(median, size=5)}
+
+
+def autoencoder(architecture: str) -> keras.Model:
+    """An untrained autoencoder, "dense" or "convolutional"; raises UserError for anything else."""
+    if architecture not in AUTOENCODERS:
+        raise UserError(f'unknown architecture "{architecture}"{near(architecture, AUTOENCODERS)}')
+    return AUTOENCODERS[architecture]()
+
+
+def denoiser(name: str, trained: keras.Model | None = None) -> Callable[[np.ndarray], np.ndarray]:
+    """The function from noisy images (n, 28, 28) to denoised ones of the same shape that ``name`` stands for.
+
+    "none", "median_3" and "median_5" need nothing else, "dense" and "convolutional" the ``trained`` autoencoder.
+    Raises UserError for an unknown name and for an autoencoder that is missing.
+    """
+    if name in FILTERS:
+        return FILTERS[name]
+    if name not in AUTOENCODERS:
+        raise UserError(f'unknown denoiser "{name}"{near(name, (*FILTERS, *AUTOENCODERS))}')
+    if trained is None:
+        raise UserError(f'the denoiser "{name}" is an autoencoder: give the trained model')
+    return partial(trained.predict, batch_size=1000, verbose=0)
+
+
+def by_level(table: pd.DataFrame) -> pd.DataFrame:
+    """A tidy table (…, metric, value) whose metrics are named like ``psnr_at_0.4``, the level in a column of its own.
+
+    The column ``level`` comes before ``metric``, which becomes ``psnr``; rows of other metrics are left out.
+    """
+    parts = table["metric"].str.extract(r"^(.+)_at_([\d.]+)$").dropna()
+    split = table.loc[parts.index].assign(metric=parts[0])
+    split.insert(table.columns.get_loc("metric"), "level", parts[1].astype(float))
+    return split
+
+
+def crossing(levels: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
+    """The lowest level at which ``first``, below ``second`` until there, reaches it, by linear interpolation.
+
+    All three have shape (n,), ``levels`` rising. NaN where ``first`` is not below at the start or never gets there.
+    """
+    gap = np.subtract(first, second)
+    above = np.flatnonzero(gap >= 0)
+    if len(above) == 0 or above[0] == 0:
+        return np.nan
+    place = slice(above[0] - 1, above[0] + 1)
+    return float(np.interp(0, gap[place], levels[place]))
+
+
+def matched_codes(codes: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """``n`` random codes from the normal distribution with the mean and covariance of ``codes`` (m, d), cut off at 0.
+
+    The cut is needed because rectified linear units give no negative codes.
+    """
+    codes = codes.astype(np.float64)
+    drawn = rng.multivariate_normal(codes.mean(axis=0), np.cov(codes, rowvar=False), size=n)
+    return np.maximum(drawn, 0).astype(np.float32)
+
+
+def naive_codes(codes: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """``n`` random codes, uniform in every unit between 0 and the largest value in ``codes`` (m, d)."""
+    return rng.uniform(0, codes.max(), size=(n, codes.shape[1])).astype(np.float32)
+
+
+def readings(probabilities: np.ndarray, sure: float) -> dict[str, float]:
+    """What a classifier's probabilities (n, 10) say of images: ``mean_confidence``, ``share_sure`` and ``classes``.
+
+    The confidence in an image is its largest probability, ``share_sure`` the fraction of images above ``sure``, and
+    ``classes`` how many of the ten are the answer to at least one image.
+    """
+    confidence = probabilities.max(axis=1)
+    return {
+        "mean_confidence": float(confidence.mean()),
+        "share_sure": float((confidence > sure).mean()),
+        "classes": len(np.unique(probabilities.argmax(axis=1))),
+    }

@@ -36,6 +36,10 @@ class PrivateKernelManager(AsyncKernelManager):
         self.transport = "ipc"
         self.connection_file = str(Path(os.environ["IPYTHONDIR"]) / "kernel.json")
 
+    async def start_kernel(self, **settings: object) -> None:
+        """Start it with its own standard error closed; what the notebook prints there is captured in its outputs."""
+        await super().start_kernel(stderr=subprocess.DEVNULL, **settings)
+
 
 def execute(run: Run, root: Path, dataset: str, collection: str, threads: int) -> None:
     """Execute ``run`` and put metrics.json and run.json into its folder below results/<collection>.

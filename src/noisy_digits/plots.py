@@ -2,6 +2,7 @@
 
 import html
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from matplotlib.figure import Figure
 from noisy_digits.statistics import shown
 
 if TYPE_CHECKING:
+    import keras
+
     from noisy_digits.training import History
 
 matplotlib.style.use("noisy_digits.noisy_digits")
@@ -189,6 +192,31 @@ def against(
     return Picture(figure, f"Line chart against {along}. {'; '.join(said)}.")
 
 
+def against_factor(
+    table: pd.DataFrame, *, along: str, unit: str, reference: Mapping[str, float] | None = None
+) -> Picture:
+    """One metric against a grid column on a logarithmic axis, with error bars of one standard deviation.
+
+    ``table`` holds summaries (``along``, metric, mean, deviation, …) of one metric; ``reference`` names values that are
+    drawn as horizontal lines.
+    """
+    rows = table.sort_values(along)
+    label = shown(rows["metric"].iloc[0])
+    figure = Figure(figsize=(7, 3.8))
+    axes = figure.subplots()
+    axes.errorbar(rows[along], rows["mean"], rows["deviation"], marker="o", label=f"{label}, mean ± deviation")
+    for number, (name, value) in enumerate((reference or {}).items(), start=1):
+        axes.axhline(value, color=f"C{number}", linestyle="--", label=name)
+    best = rows.loc[rows["mean"].idxmax()]
+    axes.set(xscale="log", xlabel=f"{along} ({unit})", ylabel=_axis_label([rows["metric"].iloc[0]]))
+    axes.set_xticks(rows[along], [f"{value:g}" for value in rows[along]])
+    axes.minorticks_off()
+    axes.set_title(f"largest mean {best['mean']:.4f}, at {best[along]:g}")
+    axes.legend()
+    values = ", ".join(f"{m:.4f} at {a:g}" for a, m in zip(rows[along], rows["mean"], strict=True))
+    return Picture(figure, f"Line chart of {label} against {along}, logarithmic: {values}.")
+
+
 def bars(table: pd.DataFrame, *, along: str, unit: str, metrics: Sequence[str]) -> Picture:
     """Metrics as bars for each recipe and level of ``along``; error bars are one standard deviation.
 
@@ -214,3 +242,96 @@ def bars(table: pd.DataFrame, *, along: str, unit: str, metrics: Sequence[str]) 
 def _axis_label(metrics: Sequence[str]) -> str:
     quantity = metrics[0].rsplit("_", 1)[-1]
     return QUANTITIES.get(quantity, quantity)
+
+
+def diagram(model: "keras.Model") -> Picture:
+    """The layers of a model from left to right, each a box with its kind, activation, output shape and parameters.
+
+    A box is as high as the square root of its number of output values; the layer named "code" is hatched.
+    """
+    layers = model.layers
+    sizes = np.sqrt([np.prod(layer.output.shape[1:]) for layer in layers])
+    labels = [_layer_label(layer) for layer in layers]
+    figure = Figure(figsize=(max(7.5, 1.02 * len(layers)), 3.6))
+    axes = figure.subplots()
+    hatches = ["//" if layer.name == "code" else "" for layer in layers]
+    axes.bar(range(len(layers)), sizes, width=0.5, bottom=-sizes / 2, color="C5", edgecolor="black", hatch=hatches)
+    ends = {"xy": (len(layers) - 0.5, 0), "xytext": (-0.6, 0)}
+    axes.annotate("", **ends, arrowprops={"arrowstyle": "->"}, zorder=0)
+    axes.set_xticks(range(len(layers)), labels, fontsize=9)
+    axes.set(yticks=[], title=f"{model.name.replace('_', ' ')}, {model.count_params():,} parameters")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    said = "; ".join(label.replace("\n", " ") for label in labels)
+    return Picture(figure, f"Diagram of a model with {model.count_params():,} parameters, layer by layer: {said}.")
+
+
+def _layer_label(layer: "keras.Layer") -> str:
+    kind = re.sub("(?<=[a-zD])(?=[A-Z][a-z])", "\n", type(layer).__name__)
+    activation = getattr(layer, "activation", None)
+    shape = " × ".join(map(str, layer.output.shape[1:]))
+    parameters = f"{layer.count_params():,}\nparameters" if layer.count_params() else ""
+    parts = [kind, activation and activation.__name__, shape, parameters]
+    return "\n".join(part for part in parts if part)
+
+
+def loss_per_pixel(stages: Mapping[str, np.ndarray], loss: np.ndarray) -> Picture:
+    """One image (28, 28) at several stages, pixels from 0 to 1, and beside them the loss (28, 28) of every pixel."""
+    figure = Figure(figsize=(2.1 * len(stages) + 2.7, 2.5))
+    panels = figure.subplots(1, len(stages) + 1)
+    for axes, (name, image) in zip(panels, stages.items(), strict=False):
+        axes.imshow(image, vmin=0, vmax=1, interpolation="nearest")
+        axes.set_title(name)
+    drawn = panels[-1].imshow(loss, vmin=0, cmap="viridis", interpolation="nearest")
+    panels[-1].set_title(f"loss, mean {loss.mean():.4f}")
+    figure.colorbar(drawn, ax=panels[-1], label="loss (nats)")
+    for axes in panels:
+        axes.set(xticks=[], yticks=[])
+    most = np.sort(loss, axis=None)[::-1]
+    share = most[: loss.size // 20].sum() / most.sum()
+    return Picture(
+        figure,
+        f"One image in a row: {', '.join(stages)}, and the loss of each pixel, from {loss.min():.3f} to "
+        f"{loss.max():.3f} nats with mean {loss.mean():.4f}; the worst twentieth of the pixels has {share:.0%} of it.",
+        "image/png",
+    )
+
+
+def by_level(summary: pd.DataFrame, published: pd.DataFrame, *, metrics: Mapping[str, str]) -> Picture:
+    """Metrics against the noise level, a panel for each, a line for each denoiser, published values as open diamonds.
+
+    ``summary`` holds denoiser, level, metric, mean and deviation as ``statistics.over_seeds`` makes them, ``published``
+    denoiser, level, metric and value; ``metrics`` gives each metric's axis label. Error bars are one deviation.
+    """
+    figure = Figure(figsize=(max(7.5, 5 * len(metrics)), 4.4))
+    said = []
+    for axes, (metric, label) in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics.items(), strict=True):
+        for number, name in enumerate(dict.fromkeys(summary["denoiser"])):
+            rows, theirs = (t[(t["denoiser"] == name) & (t["metric"] == metric)] for t in (summary, published))
+            style = {"color": f"C{number}", "marker": "os^vP"[number], "linestyle": ("-", "--", "-.", ":", "-")[number]}
+            axes.errorbar(rows["level"], rows["mean"], rows["deviation"], label=shown(name), markersize=5, **style)
+            if len(theirs):
+                style |= {"marker": "D", "linestyle": "", "fillstyle": "none", "markersize": 9}
+                axes.plot(theirs["level"], theirs["value"], label=f"published, {shown(name)}", **style)
+            values = ", ".join(
+                f"{mean:.3f} at {level:g}" for level, mean in zip(rows["level"], rows["mean"], strict=True)
+            )
+            said.append(f"{metric}, {shown(name)}: {values}")
+        axes.set(xlabel="noise level (fraction of pixels replaced)", ylabel=label)
+        axes.set_xticks(np.linspace(0, 1, 6))
+        if metric == "accuracy":
+            axes.set_ylim(0, 1.03)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    return Picture(figure, f"Line chart against the noise level. {'; '.join(said)}.")
+
+
+def digit_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> Picture:
+    """Images (n, 28, 28) with pixels from 0 to 1, each under a title of its own, ``columns`` to a row."""
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(0.86 * columns, 1.2 * rows))
+    for axes, image, title in zip(figure.subplots(rows, columns).flat, images, titles, strict=False):
+        axes.imshow(image, vmin=0, vmax=1, interpolation="nearest")
+        axes.set_title(title, loc="center", fontsize=9)
+    for axes in figure.axes:
+        axes.set_axis_off()
+    return Picture(figure, f"Grid of {len(images)} images with the titles {', '.join(titles)}.", "image/png")

@@ -194,23 +194,23 @@ def caption(table: pd.DataFrame) -> str:
     return f"The first of {len(table)} rows from the collection {table.attrs['collection']}"
 
 
-def comparable(published: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """The published numbers where ``table``, from ``read``, is the full MNIST collection; none of them elsewhere."""
-    return published if table.attrs["collection"] == COMPARABLE else published.iloc[:0]
+def comparable(published: pd.DataFrame, collection: str) -> pd.DataFrame:
+    """The published numbers where ``collection`` is MNIST in full; none of them elsewhere."""
+    return published if collection == COMPARABLE else published.iloc[:0]
 
 
-def beside_published(summary: pd.DataFrame, published: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+def beside_published(summary: pd.DataFrame, published: pd.DataFrame, collection: str) -> pd.DataFrame:
     """The published numbers with ours beside them: the grid columns, metric, published, ours, difference.
 
-    ``summary`` is what ``statistics.over_seeds`` makes of ``table``, which comes from ``read``. The difference is
-    given in the full MNIST collection alone; anywhere else it reads "not comparable".
+    ``summary`` is what ``statistics.over_seeds`` makes. The difference is given where ``collection`` is MNIST in full;
+    anywhere else it reads "not comparable".
     """
-    known = table.attrs["collection"] == COMPARABLE
+    known = collection == COMPARABLE
     ours = statistics.lookup(summary)
     keys = [column for column in published.columns if column != "value"]
     rows = []
     for *key, value in published.itertuples(index=False, name=None):
-        mine = ours[tuple(key)]
+        mine = ours[tuple(key) if len(key) > 1 else key[0]]
         rows.append(
             [
                 *map(statistics.shown, key),

@@ -103,6 +103,21 @@ def difference(table: pd.DataFrame, first: str, second: str, *, name: str) -> pd
     return gap.assign(metric=name)[list(table.columns)]
 
 
+def friedman(values: np.ndarray, level: float = 0.05) -> dict[str, Any]:
+    """Friedman's test of whether columns (treatments) differ over rows (replicates, paired): chi2, p, n and verdict.
+
+    ``values`` (replicates, treatments). ``differ`` is whether p is below ``level``, or None ("not decided") with
+    fewer than three replicates. Source: Friedman 1937, as ``scipy.stats.friedmanchisquare`` has it.
+    """
+    from scipy import stats
+
+    n = len(values)
+    if n < 3:
+        return {"chi2": np.nan, "p": np.nan, "n": n, "differ": None}
+    chi2, p = stats.friedmanchisquare(*values.T)
+    return {"chi2": float(chi2), "p": float(p), "n": n, "differ": bool(p < level)}
+
+
 def majority_rate(labels: np.ndarray) -> float:
     """Accuracy of always answering the most frequent class of ``labels`` (n,), as a fraction."""
     return float(np.bincount(labels).max() / len(labels))

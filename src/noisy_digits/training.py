@@ -1,5 +1,6 @@
 """One training, and what is measured during it."""
 
+import time
 from dataclasses import dataclass
 
 import keras
@@ -96,3 +97,43 @@ def parameter_table(model: keras.Model) -> pd.DataFrame:
         }
         for layer in model.layers
     )
+
+
+def multiply_accumulates(model: keras.Model) -> pd.DataFrame:
+    """One row per layer with weights: its kind, parameters, and multiply-accumulates for one image.
+
+    A dense layer uses each weight once; a convolution uses each at every place of its output.
+    """
+    weighted = [layer for layer in model.layers if layer.count_params()]
+    return pd.DataFrame(
+        {
+            "layer": type(layer).__name__,
+            "output shape": " × ".join(map(str, layer.output.shape[1:])),
+            "parameters": layer.count_params(),
+            "multiply-accumulates": int(np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:-1])),
+        }
+        for layer in weighted
+    )
+
+
+def milliseconds_per_step(
+    model: keras.Model, x: np.ndarray, y: np.ndarray, *, batch_size: int, steps: int, rounds: int = 5
+) -> float:
+    """Milliseconds that one training step of a classifier takes here: the median over ``rounds`` of ``steps`` each.
+
+    A round before them, which compiles the step, is not counted. The model is trained by it, with plain SGD.
+    """
+    n = batch_size * steps
+    x, y = np.resize(x, (n, *x.shape[1:])), np.resize(y, n)
+    model.compile(
+        optimizer="sgd",
+        loss="sparse_categorical_crossentropy",
+        steps_per_execution=STEPS_PER_EXECUTION,
+        jit_compile=False,
+    )
+    seconds = []
+    for _ in range(rounds + 1):
+        began = time.perf_counter()
+        model.fit(x, y, batch_size=batch_size, epochs=1, verbose=0)
+        seconds.append(time.perf_counter() - began)
+    return float(np.median(seconds[1:]) / steps * 1000)

@@ -24,6 +24,7 @@ _KINDS = (
     "text/plain",
 )
 _PARAMETERS = {"parameters", "injected-parameters"}
+_TENSORFLOW_LOG = re.compile(r"^(?:[IWE]\d{4} .*|WARNING: All log messages before absl.*)\n?", re.MULTILINE)
 _PAPERMILL_ERROR = "papermill-error-cell-tag"
 
 
@@ -46,6 +47,8 @@ def render(
     Raises ValueError for a formula that can't be converted and for an image without alt text.
     """
     notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        cell.outputs = [output for output in map(_quiet, cell.get("outputs", ())) if output]
     notebook.cells = _merge_parameters([c for c in notebook.cells if _PAPERMILL_ERROR not in _tags(c)])
     page = {
         "title": title,
@@ -79,6 +82,13 @@ def _exporter() -> HTMLExporter:
     environment = exporter.environment
     environment.autoescape = environment.trim_blocks = environment.lstrip_blocks = True
     return exporter
+
+
+def _quiet(output: NotebookNode) -> NotebookNode | None:
+    """An output without TensorFlow's log lines, None if nothing is left; the executed notebook keeps them."""
+    if output.get("name") == "stderr":
+        output.text = _TENSORFLOW_LOG.sub("", output.text)
+    return output if output.get("text", True) else None
 
 
 def _tags(cell: NotebookNode) -> set[str]:
