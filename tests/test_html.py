@@ -37,6 +37,9 @@ ARGUMENTS = {
 }
 
 
+CHATTER = "I0000 0 port.cc] oneDNN custom operations are on\n\x1b[33mUserWarning\x1b[0m: mind the gap\n"
+
+
 def shown(mime, content, alt=None):
     return v4.new_output("display_data", {mime: content}, metadata={mime: {"alt": alt}} if alt else {})
 
@@ -79,7 +82,7 @@ def sample():
             ),
             code(
                 "model = models.cnn()\nmodel.summary()",
-                v4.new_output("stream", name="stderr", text="W0000 \x1b[33moneDNN\x1b[0m custom operations are on\n"),
+                v4.new_output("stream", name="stderr", text=CHATTER),
                 v4.new_output("stream", name="stdout", text="Total params: 1,199,882 (4.58 MB)\n"),
             ),
             v4.new_markdown_cell("## Evaluation\n\nTest accuracy after every epoch."),
@@ -288,6 +291,8 @@ def test_code_parameters_and_messages_are_folded():
     parameters = html[html.index("Parameters</summary>") : html.index("Code</summary>")]
     assert parameters.index("scale: ") < parameters.index("recipe")
     assert "\x1b" not in html
+    assert "mind the gap" in html
+    assert "oneDNN" not in html
 
 
 def test_svg_survives_the_data_url():
@@ -416,7 +421,7 @@ def test_no_text_becomes_markup_on_a_page(title, value, banner, printed, message
     def make(title, value, banner, printed, message):
         notebook = one_cell(
             v4.new_output("stream", name="stdout", text=printed + "."),
-            v4.new_output("stream", name="stderr", text=printed),
+            v4.new_output("stream", name="stderr", text=printed + "."),
             v4.new_output("display_data", {"text/plain": printed}),
             shown("image/svg+xml", SVG, alt=message + "."),
             v4.new_output("error", ename=value, evalue=message, traceback=[printed]),
