@@ -78,3 +78,15 @@ def test_beating_the_majority_is_an_exact_binomial_test(right):
 
 def test_the_majority_rate():
     assert statistics.majority_rate(np.array([0, 1, 1, 2])) == 0.5
+
+
+def test_friedman_sees_a_treatment_that_always_wins_and_none_in_noise():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(10, 4))
+    better = np.array([0, 0, 0, 10])
+    assert statistics.friedman(noise + better)["differ"] is True
+    assert statistics.friedman(noise)["differ"] is False
+
+
+def test_friedman_does_not_decide_with_too_few_replicates():
+    assert statistics.friedman(np.zeros((2, 5)))["differ"] is None

@@ -23,11 +23,57 @@ def fit(model, digits, **changes):
         (lambda: models.mlp((512, 512), dropout=0.2), 669_706),
         (models.cnn, 1_199_882),
         (lambda: models.mlp((64, 64)), 55_050),
+        (lambda: models.cnn((200, 128), pool_between=True, feature_dropout=0), 366_034),
         (lambda: models.mlp((30,), activation="sigmoid"), 23_860),
     ],
 )
 def test_parameter_counts_equal_the_published_ones(model, parameters):
     assert model().count_params() == parameters
+
+
+def test_multiply_accumulates_count_a_weight_once_in_a_dense_layer_and_once_a_place_in_a_convolution():
+    dense = training.multiply_accumulates(models.mlp((64, 64)))
+    assert list(dense["multiply-accumulates"]) == [784 * 64, 64 * 64, 64 * 10]
+    network = models.cnn((200, 128), pool_between=True, feature_dropout=0)
+    convolutions = training.multiply_accumulates(network)["multiply-accumulates"]
+    assert list(convolutions)[:2] == [26 * 26 * 9 * 32, 11 * 11 * 9 * 32 * 64]
+
+
+def test_autoencoders_give_images_and_their_halves_compose():
+    images = np.random.default_rng(0).random((3, 28, 28), dtype=np.float32)
+    for build, parameters, code in (
+        (models.autoencoder, 226_416, (96,)),
+        (models.convolutional_autoencoder, 28_353, (7, 7, 32)),
+    ):
+        training.seeded(0)
+        model = build()
+        assert model.count_params() == parameters
+        whole = model.predict(images, verbose=0)
+        codes = models.encoder(model).predict(images, verbose=0)
+        assert whole.shape == images.shape
+        assert whole.min() >= 0
+        assert whole.max() <= 1
+        assert codes.shape == (3, *code)
+        assert np.allclose(models.decoder(model).predict(codes, verbose=0), whole, atol=1e-5)
+
+
+def test_an_autoencoder_learns_to_take_noise_away(digits):
+    rng = training.seeded(0)
+    noisy, noisy_test = (noise.salt_and_pepper(x, 0.4, rng) for x in (digits.x_train, digits.x_test))
+    model = models.autoencoder()
+    history = training.fit(
+        model,
+        noisy,
+        digits.x_train,
+        validation=(noisy_test, digits.x_test),
+        optimizer="adam",
+        learning_rate=0.001,
+        epochs=15,
+        batch_size=64,
+    )
+    assert set(history.curves) == {"training_loss", "validation_loss"}
+    denoised = model.predict(noisy_test, verbose=0)
+    assert np.mean((denoised - digits.x_test) ** 2) < 0.5 * np.mean((noisy_test - digits.x_test) ** 2)
 
 
 def test_the_layers_are_the_published_ones():
