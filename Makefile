@@ -11,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 else
 BIN := $(CONDA_PREFIX)/bin
-READY :=
+READY := $(CONDA_PREFIX)/.noisy-digits
 endif
 
 .DEFAULT_GOAL := help
@@ -35,11 +35,18 @@ lint: $(READY) ## check style: package, tests and notebooks
 	@$(BIN)/ruff format --check
 	@$(BIN)/nbstripout --verify notebooks/*/*.ipynb
 
+bench: $(READY) ## time training steps: plain Keras against ours, side by side
+	@$(BIN)/python benchmarks/training.py
+
 lab: $(READY) ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab notebooks
 
 clean: ## remove results and reports of every collection that git does not track
 	@git clean -fdXq results reports .snakemake
+
+$(CONDA_PREFIX)/.noisy-digits: pyproject.toml
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
 
 .venv/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d; name one with: make PYTHON=python3.12" % v)'

@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> None:
     collection = results.collection_name(dataset, arguments.profile)
     reports.check(root, planned)
     execution.execute(planned, root, dataset, collection, arguments.threads)
-    reports.write_page(root, planned, dataset, arguments.profile)
+    page = reports.write_page(root, planned, dataset, arguments.profile)
+    print(page.relative_to(root), flush=True)
 
 
 def index(arguments: argparse.Namespace) -> None:

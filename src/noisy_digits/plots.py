@@ -72,7 +72,7 @@ class Table:
 def _text(value: object) -> str:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "–"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return f"{value:.4f}".replace("-0.0000", "0.0000") if isinstance(value, float) else str(value)
 
 
 def digit_rows(rows: Mapping[str, np.ndarray], titles: Sequence[object]) -> Picture:
@@ -147,7 +147,8 @@ def against(
 
     ``table`` holds summaries (recipe, ``along``, metric, mean, deviation, …) as ``statistics.over_seeds`` makes
     them; ``published`` the write-up's numbers (recipe, ``along``, metric, value), drawn in the panel of the recipe
-    they belong to. Metrics in ``right`` get a second axis of their own. Error bars are one standard deviation.
+    they belong to. Losses on the left axis are drawn logarithmically, accuracies from 0 to 1. Metrics in ``right``
+    get a second axis of their own. Error bars are one standard deviation.
     """
     recipes = list(dict.fromkeys(table["recipe"]))
     levels = sorted(table[along].unique())
@@ -184,7 +185,10 @@ def against(
             twin.grid(visible=False)
             twin.set_ylabel(_axis_label(right) if number == len(recipes) - 1 else "")
     panels[0].set_ylabel(_axis_label(left))
-    panels[0].set_ylim(bottom=0, top=1.03 if left[0].endswith("accuracy") else None)
+    if left[0].endswith("loss"):
+        panels[0].set_yscale("log")
+    else:
+        panels[0].set_ylim(0, 1.03)
     handles = {}
     for axes in figure.axes:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
@@ -256,10 +260,10 @@ def diagram(model: "keras.Model") -> Picture:
     axes = figure.subplots()
     hatches = ["//" if layer.name == "code" else "" for layer in layers]
     axes.bar(range(len(layers)), sizes, width=0.5, bottom=-sizes / 2, color="C5", edgecolor="black", hatch=hatches)
-    ends = {"xy": (len(layers) - 0.5, 0), "xytext": (-0.6, 0)}
-    axes.annotate("", **ends, arrowprops={"arrowstyle": "->"}, zorder=0)
+    axes.annotate("", (len(layers) - 0.4, 0), (-0.6, 0), arrowprops={"arrowstyle": "->"}, zorder=0)
     axes.set_xticks(range(len(layers)), labels, fontsize=9)
-    axes.set(yticks=[], title=f"{model.name.replace('_', ' ')}, {model.count_params():,} parameters")
+    axes.set(xlim=(-0.6, len(layers) - 0.4), ylim=0.52 * sizes.max() * np.array([-1, 1]), yticks=[])
+    axes.set_title(f"{model.count_params():,} parameters")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     said = "; ".join(label.replace("\n", " ") for label in labels)

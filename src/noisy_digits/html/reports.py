@@ -53,8 +53,8 @@ def check(root: Path, run: params.Run) -> None:
         raise UserError(f"{file.relative_to(root)}: {error}") from None
 
 
-def write_page(root: Path, run: params.Run, dataset: str, profile: str) -> None:
-    """Render the executed notebook of ``run`` to its page below reports/<collection>; a failed one as failed."""
+def write_page(root: Path, run: params.Run, dataset: str, profile: str) -> Path:
+    """Render the executed notebook of ``run``, failed or not, below reports/<collection>; return the page's path."""
     from noisy_digits.html import page
 
     collection = results.collection_name(dataset, profile)
@@ -68,7 +68,9 @@ def write_page(root: Path, run: params.Run, dataset: str, profile: str) -> None:
         facts=_facts(folder),
         home="../" * run.path.count("/") + "index.html",
     )
-    results.write_text(root / "reports" / collection / f"{run.path}.html", html)
+    path = root / "reports" / collection / f"{run.path}.html"
+    results.write_text(path, html)
+    return path
 
 
 def write_index(root: Path, plan: list[params.Run], dataset: str, profile: str) -> None:
@@ -143,7 +145,7 @@ def _notebook(root: Path, collection: str, key: str, spec: params.Notebook, runs
     return {
         "name": key,
         "title": spec.title,
-        "summary": bool(spec.reads),
+        "summary": bool(spec.reads) and not spec.grid,
         "columns": list(spec.grid),
         "runs": rows,
     }
