@@ -98,7 +98,7 @@ def convolutional_autoencoder() -> keras.Model:
 
 def encoder(model: keras.Model) -> keras.Model:
     """The first half of an autoencoder, images to codes; it shares the weights of ``model``."""
-    return keras.Model(model.inputs, model.get_layer("code").output)
+    return keras.Model(model.inputs[0], model.get_layer("code").output)
 
 
 def decoder(model: keras.Model) -> keras.Model:

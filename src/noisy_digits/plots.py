@@ -72,7 +72,9 @@ class Table:
 def _text(value: object) -> str:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "–"
-    return f"{value:.4f}".replace("-0.0000", "0.0000") if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.2g}" if 0 < abs(value) < 0.001 else f"{value:.4f}"
 
 
 def digit_rows(rows: Mapping[str, np.ndarray], titles: Sequence[object]) -> Picture:
@@ -307,7 +309,7 @@ def by_level(summary: pd.DataFrame, published: pd.DataFrame, *, metrics: Mapping
     ``summary`` holds denoiser, level, metric, mean and deviation as ``statistics.over_seeds`` makes them, ``published``
     denoiser, level, metric and value; ``metrics`` gives each metric's axis label. Error bars are one deviation.
     """
-    figure = Figure(figsize=(max(7.5, 5 * len(metrics)), 4.4))
+    figure = Figure(figsize=(max(7.5, 4.4 * len(metrics)), 4.4))
     said = []
     for axes, (metric, label) in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics.items(), strict=True):
         for number, name in enumerate(dict.fromkeys(summary["denoiser"])):
