@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import re
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +14,7 @@ import pytest
 from nbclient import NotebookClient
 
 from noisy_digits import params
+from noisy_digits.html import reports
 
 from .browser import open_pages
 from .conftest import REPOSITORY, build, environment
@@ -172,3 +176,23 @@ def test_every_link_of_the_index_leads_to_a_page(quick):
     links = re.findall(r'href="([^"#]+\.html)"', (reports / "index.html").read_text())
     assert len(set(links)) == len(params.plan(quick, "quick"))
     assert all((reports / link.replace("%7E", "~")).is_file() for link in links)
+
+
+@pytest.mark.skipif(
+    not os.environ.get("NOISY_DIGITS_DATA"), reason="real MNIST is needed: set NOISY_DIGITS_DATA to its folder"
+)
+def test_a_run_on_real_mnist_learns_and_is_called_mnist(copied):
+    path = "mlp_noise/2_training/recipe~corrected/scale~0.0"
+    command = [sys.executable, "-m", "noisy_digits", "run", path, "--dataset", "mnist", "--profile", "quick"]
+    subprocess.run(command, cwd=copied, check=True)
+    (metrics,) = json.loads((copied / f"results/mnist-quick/{path}/metrics.json").read_text()).values()
+    page = (copied / f"reports/mnist-quick/{path}.html").read_text()
+    assert metrics["test_accuracy"] > 0.8
+    assert "Quick profile" in page
+    assert "not MNIST" not in page
+
+
+def test_only_other_data_and_the_quick_profile_need_a_banner():
+    assert reports.banners("mnist", "full") == []
+    assert len(reports.banners("digits", "full")) == len(reports.banners("mnist", "quick")) == 1
+    assert len(reports.banners("fashion_mnist", "quick")) == 2

@@ -28,7 +28,7 @@ UNFINISHED = "Unfinished", "the kernel died or was stopped before the notebook's
 
 def banners(dataset: str, profile: str) -> list[str]:
     """What every page of a collection must say first: whose images these are, and whether it is a result."""
-    return [DATA_BANNERS[dataset]] * (dataset in DATA_BANNERS) + [QUICK_BANNER] * (profile == "quick")
+    return [banner for banner in (DATA_BANNERS.get(dataset), QUICK_BANNER if profile == "quick" else None) if banner]
 
 
 def check(root: Path, run: params.Run) -> None:
