@@ -24,7 +24,9 @@ _KINDS = (
     "text/plain",
 )
 _PARAMETERS = {"parameters", "injected-parameters"}
-_TENSORFLOW_LOG = re.compile(r"^(?:[IWE]\d{4} .*|WARNING:(?: All log messages before absl|tensorflow:).*)\n?", re.MULTILINE)
+_TENSORFLOW_LOG = re.compile(
+    r"^(?:[IWE]\d{4} .*|WARNING:(?: All log messages before absl|tensorflow:).*)\n?", re.MULTILINE
+)
 _PAPERMILL_ERROR = "papermill-error-cell-tag"
 
 
