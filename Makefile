@@ -5,48 +5,55 @@ CORES ?=
 SEEDS ?=
 PYTHON ?= python3
 
-# An activated conda environment (other than base) is used as it is; otherwise a .venv of our own.
-ifeq ($(filter-out base,$(CONDA_DEFAULT_ENV)),)
+UNKNOWN := $(filter-out DATASET PROFILE CORES SEEDS PYTHON,$(foreach v,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(v)))))
+ifneq ($(UNKNOWN),)
+$(error unknown variable $(UNKNOWN); known are DATASET, PROFILE, CORES, SEEDS and PYTHON)
+endif
+
+# An activated conda environment (other than base) is used; otherwise a .venv of our own.
+ifneq ($(and $(CONDA_PREFIX),$(filter-out base,$(CONDA_DEFAULT_ENV))),)
+BIN := $(CONDA_PREFIX)/bin
+READY := conda
+else
 BIN := .venv/bin
 READY := .venv/.ready
-else
-BIN := $(CONDA_PREFIX)/bin
-READY := $(CONDA_PREFIX)/.noisy-digits
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help reports quick test lint bench lab clean
+.PHONY: conda help reports quick test lint bench lab clean
 
 help: ## print this help
 	@echo 'make TARGET [DATASET=auto|mnist|fashion_mnist|digits] [PROFILE=full|quick] [CORES=n] [SEEDS=n]'
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 reports: $(READY) ## run every notebook over its grid and render reports/<collection>/index.html
-	@$(BIN)/noisy-digits build --dataset '$(DATASET)' --profile '$(PROFILE)' $(if $(CORES),--cores '$(CORES)') $(if $(SEEDS),--seeds '$(SEEDS)')
+	@'$(BIN)'/noisy-digits build --dataset '$(DATASET)' --profile '$(PROFILE)' $(if $(CORES),--cores '$(CORES)') $(if $(SEEDS),--seeds '$(SEEDS)')
 
-quick: PROFILE := quick
+quick: override PROFILE := quick
 quick: reports ## the same with short trainings on little data: minutes, and no result
 
 test: $(READY) ## run the tests
-	@$(BIN)/python -m pytest
+	@'$(BIN)'/python -m pytest
 
 lint: $(READY) ## check style: package, tests and notebooks
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
-	@$(BIN)/nbstripout --verify notebooks/*/*.ipynb
+	@'$(BIN)'/ruff check
+	@'$(BIN)'/ruff format --check
+	@'$(BIN)'/nbstripout --verify notebooks/*/*.ipynb
 
 bench: $(READY) ## time training steps: plain Keras against ours, side by side
-	@$(BIN)/python benchmarks/training.py
+	@'$(BIN)'/python benchmarks/training.py
 
 lab: $(READY) ## open the notebooks in JupyterLab
-	@$(BIN)/jupyter lab notebooks
+	@'$(BIN)'/jupyter lab notebooks
 
 clean: ## remove results and reports of every collection that git does not track
-	@git clean -fdXq results reports .snakemake
+	@rm -rf results .snakemake
+	@git clean -fdXq reports 2>/dev/null || rm -rf reports/*/
 
-$(CONDA_PREFIX)/.noisy-digits: pyproject.toml
-	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
-	@touch $@
+conda:
+	@'$(BIN)/python' -c 'import noisy_digits.cli, snakemake' 2>/dev/null || { \
+	    '$(BIN)/python' -m pip install --quiet --require-hashes --requirement requirements.lock && \
+	    '$(BIN)/python' -m pip install --quiet --no-deps --no-build-isolation --editable .; }
 
 .venv/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d; name one with: make PYTHON=python3.12" % v)'

@@ -41,6 +41,7 @@ MEASURE_PARAMETERS = """\
 scale: float = 0.5  # standard deviation of the noise
 learning_rate: float = 1.0  # of nothing
 noise_level: float = 0.1  # fraction of pixels
+scales: list = [0.1]  # standard deviations
 epochs: int = 2  # passes
 seeds: int = 1  # replicates"""
 SUMMARY = """\

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,6 +60,24 @@ def test_a_changed_grid_value_makes_that_point_its_summary_and_the_index(built):
         "index.html",
     }
     assert len(rows(built)) == 6
+
+
+def test_a_changed_published_grid_value_makes_that_point_alone_and_says_not_run(built):
+    """The write-up's number at a scale that is no longer run stays, and is compared with nothing."""
+    before = made(built)
+    params = built / "params/toy.yml"
+    params.write_text(params.read_text().replace("[0.5, 2.0]", "[0.6, 2.0]"))
+    assert build(built).returncode == 0
+    changed = {path for path, when in made(built).items() if before.get(path) != when}
+    runs = {re.sub(".*digits-quick/", "", path) for path in changed if path.endswith(".html")}
+    points = {f"toy/1_measure/recipe~{recipe}/scale~0.6.html" for recipe in ("as_submitted", "corrected")}
+    assert runs == points | {"toy/2_summary.html", "index.html"}
+
+
+def test_deleted_results_are_made_again(built):
+    shutil.rmtree(built / "results")
+    assert build(built).returncode == 0
+    assert len(rows(built)) == 4
 
 
 def test_a_changed_notebook_makes_its_own_runs_alone(built):

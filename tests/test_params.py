@@ -24,7 +24,14 @@ def test_the_grid_is_expanded_in_the_order_of_the_file(toy):
 
 def test_a_run_has_every_parameter_of_its_notebook(toy):
     run = runs(toy)["toy/1_measure/recipe~corrected/scale~0.5"]
-    assert run.parameters == {"scale": 0.5, "learning_rate": 1.0, "noise_level": 0.1, "epochs": 3, "seeds": 2}
+    assert run.parameters == {
+        "scale": 0.5,
+        "learning_rate": 1.0,
+        "noise_level": 0.1,
+        "scales": [0.1],
+        "epochs": 3,
+        "seeds": 2,
+    }
 
 
 def test_overrides_hold_at_their_grid_point_alone(toy):
@@ -84,7 +91,11 @@ BAD = {
     "a key twice": ("    seeds: 2", "    seeds: 2\n    seeds: 3", r'line 9.*the key "seeds" appears twice'),
     "an override off the grid": ("scale: 2.0}, set", "scale: 9.0}, set", r"overrides: where\.scale: 9\.0 is not in the grid"),
     "an override of nothing": ("where: {recipe: as_submitted, scale: 2.0}", "where: {}", r"where: .*at least 1 item"),
-    "a published number off the grid": ("scale: 0.5, test", "scale: 0.6, test", r"submitted: .*no such grid point"),
+    "a published number from nowhere": ("{recipe: as_submitted, scale: 0.5, test", "{scale: 0.5, test", r"submitted: .*does not say its recipe"),
+    "a published number as text": ("test_accuracy: 0.25}", "test_accuracy: '0.25'}", r"submitted\.test_accuracy: '0\.25': text, not a number"),
+    "a misspelt quick parameter": ("quick: {epochs: 1", "quick: {epohcs: 1", r"quick\.epohcs: .*did you mean epochs"),
+    "a negative scale in a list": ("{epochs: 3}", "{epochs: 3, scales: [0.1, -0.5]}", r"fixed\.scales\[1\]: -0\.5: .*greater than or equal to 0"),
+    "1e-4 as text in a list": ("{epochs: 3}", "{epochs: 3, scales: [1e-4]}", r"fixed\.scales\[0\]: '1e-4': text, not a number"),
     "an unknown notebook": ("  2_summary:", "  2_sumary:", r"no notebook notebooks/toy/2_sumary\.ipynb; did you mean 2_summary"),
     "reading what is not there": ("[1_measure]", "[1_mesure]", r"reads: 1_mesure is not a notebook above.*did you mean"),
     "no seeds": ("    seeds: 2", "    seeds: 0", r"seeds: .*greater than or equal to 1"),

@@ -54,7 +54,7 @@ def execute(run: Run, root: Path, dataset: str, collection: str, threads: int) -
     notebook = root / "notebooks" / run.assignment / f"{run.notebook}.ipynb"
     supplied = dict(zip(results.SUPPLIED, (dataset, collection), strict=True))
     parameters = {name: supplied.get(name, value) for name, value in run.parameters.items()}
-    private = Path(tempfile.mkdtemp(prefix="noisy-digits-"))
+    private = Path(tempfile.mkdtemp(prefix="noisy-digits-", dir="/tmp"))  # the path of a socket must be short
     recorded = private / "recorded"
     recorded.mkdir()
     os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))

@@ -23,6 +23,10 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 CONSTRAINTS = {
     "scale": NonNegative,
+    "scales": list[NonNegative],
+    "noisy_scale": NonNegative,
+    "left_out": list[NonNegative],
+    "image_weight": Fraction,
     "noise_factor": NonNegative,
     "validation_noise_factor": NonNegative,
     "noise_level": Fraction,
@@ -223,7 +227,7 @@ def _assignment_runs(root: Path, name: str, assignment: Assignment, profile: str
             )
             for point, values in _points(assignment, notebook, cells[key], profile, seeds, where)
         ]
-        _check_submitted(notebook, runs[key], where)
+        _check_submitted(notebook, where)
     return [run for group in runs.values() for run in group]
 
 
@@ -257,6 +261,8 @@ def _points(
 ) -> Iterable[tuple[Values, Values]]:
     """Each grid point with the values of all parameters there; what is named later wins."""
     grid = _grid(assignment, notebook, parameters, where)
+    for key, value in notebook.quick.items():
+        _declared_and_checked(parameters, key, value, f"{where}.quick.{key}")
     number = {"seeds": notebook.seeds} if "seeds" in parameters else {}
     quick = notebook.quick if profile == "quick" else {}
     asked = {} if seeds is None or "seeds" not in parameters else {"seeds": seeds}
@@ -273,11 +279,7 @@ def _points(
             ("SEEDS", asked),
         ):
             for key, value in layer.items():
-                if key not in parameters:
-                    raise UserError(
-                        f"{where}.{origin}.{key}: the notebook declares no such parameter{near(key, parameters)}"
-                    )
-                values[key] = _checked(key, parameters[key].type, value, f"{where}.{origin}.{key}")
+                values[key] = _declared_and_checked(parameters, key, value, f"{where}.{origin}.{key}")
         yield point, values
 
 
@@ -303,10 +305,8 @@ def _grid_value(
     if key == "recipe":
         if value not in assignment.recipes:
             raise UserError(f'{where}: unknown recipe "{value}"{near(value, assignment.recipes)}')
-    elif key not in parameters:
-        raise UserError(f"{where}: the notebook declares no such parameter{near(key, parameters)}")
     else:
-        value = _checked(key, parameters[key].type, value, where)
+        value = _declared_and_checked(parameters, key, value, where)
     if not re.fullmatch(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*", str(value)):
         raise UserError(f"{where}: {value!r} cannot be part of a path; use letters, digits and . _ + -")
     return value
@@ -317,15 +317,23 @@ def _check_where(condition: Values, grid: Mapping[str, list], where: str) -> Non
         if key not in grid:
             raise UserError(f"{where}: where.{key}: not in the grid{near(key, grid)}")
         if value not in grid[key]:
-            raise UserError(f"{where}: where.{key}: {value} is not in the grid (there: {grid[key]})")
+            raise UserError(f"{where}: where.{key}: {value} is not in the grid (there: {grid[key]}); change both")
 
 
-def _check_submitted(notebook: Notebook, runs: list[Run], where: str) -> None:
-    points = [run.point for run in runs]
+def _check_submitted(notebook: Notebook, where: str) -> None:
+    """A published number names its whole grid point, which need not be run, and is a number."""
     for row in notebook.submitted:
-        at = {key: value for key, value in row.items() if key in notebook.grid}
-        if at not in points:
-            raise UserError(f"{where}.submitted: {row}: no such grid point")
+        missing = [key for key in notebook.grid if key not in row]
+        if missing:
+            raise UserError(f"{where}.submitted: {row} does not say its {missing[0]}")
+        for metric in row.keys() - notebook.grid.keys():
+            _checked(metric, "float", row[metric], f"{where}.submitted.{metric}")
+
+
+def _declared_and_checked(parameters: Mapping[str, Parameter], key: str, value: object, where: str) -> Any:
+    if key not in parameters:
+        raise UserError(f"{where}: the notebook declares no such parameter{near(key, parameters)}")
+    return _checked(key, parameters[key].type, value, where)
 
 
 def _checked(name: str, kind: str, given: object, where: str) -> Any:
@@ -335,8 +343,10 @@ def _checked(name: str, kind: str, given: object, where: str) -> Any:
         constraint = CONSTRAINTS.get(name)
         return value if constraint is None else TypeAdapter(constraint, config=STRICT).validate_python(value)
     except ValidationError as error:
-        message = error.errors()[0]["msg"]
-        if isinstance(given, str) and kind in ("int", "float") and _is_number(given):
+        message, place = error.errors()[0]["msg"], error.errors()[0]["loc"]
+        if isinstance(given, list) and place:
+            where, given = f"{where}[{place[0]}]", given[place[0]]
+        if isinstance(given, str) and kind in ("int", "float", "list") and _is_number(given):
             message = "text, not a number; YAML wants a decimal point before an exponent, as in 1.0e-4, and no quotes"
         raise UserError(f"{where}: {given!r}: {message[0].lower()}{message[1:]}") from None
 

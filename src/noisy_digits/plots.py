@@ -161,7 +161,7 @@ def against(
         axes.set_xscale("symlog", linthresh=min(level for level in levels if level > 0))
         axes.set_xticks(levels, [f"{level:g}" for level in levels])
         axes.minorticks_off()
-        axes.set(xlabel=f"{along} ({unit})", title=shown(recipe))
+        axes.set_title(shown(recipe))
         twin = axes.twinx() if right else None
         for index, metric in enumerate([*left, *right]):
             side = twin if metric in right else axes
@@ -186,6 +186,7 @@ def against(
             twin.spines["right"].set_visible(True)
             twin.grid(visible=False)
             twin.set_ylabel(_axis_label(right) if number == len(recipes) - 1 else "")
+    figure.supxlabel(f"{along} ({unit})", fontsize=11)
     panels[0].set_ylabel(_axis_label(left))
     if left[0].endswith("loss"):
         panels[0].set_yscale("log")

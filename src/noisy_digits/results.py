@@ -210,13 +210,7 @@ def beside_published(summary: pd.DataFrame, published: pd.DataFrame, collection:
     keys = [column for column in published.columns if column != "value"]
     rows = []
     for *key, value in published.itertuples(index=False, name=None):
-        mine = ours[tuple(key) if len(key) > 1 else key[0]]
-        rows.append(
-            [
-                *map(statistics.shown, key),
-                value,
-                str(mine),
-                f"{mine.mean - value:+.4f}" if known else "not comparable",
-            ]
-        )
+        mine = ours.get(tuple(key) if len(key) > 1 else key[0])
+        difference = f"{mine.mean - value:+.4f}" if known and mine else "not comparable"
+        rows.append([*map(statistics.shown, key), value, str(mine or "not run"), difference])
     return pd.DataFrame(rows, columns=[*keys, "published", "ours", "difference"])
