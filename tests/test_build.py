@@ -26,6 +26,12 @@ def made(root):
     }
 
 
+def made_since(root, before):
+    """What was made since, as paths below the collection's folders."""
+    changed = {path for path, when in made(root).items() if before.get(path) != when}
+    return {re.sub(".*digits-quick/", "", path) for path in changed}
+
+
 def rows(root):
     with (root / "results/digits-quick/results.csv").open() as file:
         return list(csv.DictReader(file))
@@ -51,8 +57,8 @@ def test_a_changed_grid_value_makes_that_point_its_summary_and_the_index(built):
     params = built / "params/toy.yml"
     params.write_text(params.read_text().replace("[0.5, 2.0]", "[0.5, 2.0, 4.0]"))
     assert build(built).returncode == 0
-    changed = {path for path, when in made(built).items() if before.get(path) != when}
-    assert {re.sub(".*digits-quick/", "", path) for path in changed} == {
+    changed = made_since(built, before)
+    assert changed == {
         *(f"toy/1_measure/recipe~{r}/scale~4.0/metrics.json" for r in ("as_submitted", "corrected")),
         *(f"toy/1_measure/recipe~{r}/scale~4.0.html" for r in ("as_submitted", "corrected")),
         "toy/2_summary/metrics.json",
@@ -68,10 +74,10 @@ def test_a_changed_published_grid_value_makes_that_point_alone_and_says_not_run(
     params = built / "params/toy.yml"
     params.write_text(params.read_text().replace("[0.5, 2.0]", "[0.6, 2.0]"))
     assert build(built).returncode == 0
-    changed = {path for path, when in made(built).items() if before.get(path) != when}
-    runs = {re.sub(".*digits-quick/", "", path) for path in changed if path.endswith(".html")}
+    changed = made_since(built, before)
+    pages = {path for path in changed if path.endswith(".html")}
     points = {f"toy/1_measure/recipe~{recipe}/scale~0.6.html" for recipe in ("as_submitted", "corrected")}
-    assert runs == points | {"toy/2_summary.html", "index.html"}
+    assert pages == points | {"toy/2_summary.html", "index.html"}
 
 
 def test_deleted_results_are_made_again(built):
@@ -85,7 +91,7 @@ def test_a_changed_notebook_makes_its_own_runs_alone(built):
     summary = built / "notebooks/toy/2_summary.ipynb"
     summary.write_text(summary.read_text().replace("A toy notebook", "A toy summary"))
     assert build(built).returncode == 0
-    changed = {path for path, when in made(built).items() if before.get(path) != when}
+    changed = made_since(built, before)
     assert {path.split("/")[-1] for path in changed} - {"metrics.json"} == {"2_summary.html", "index.html"}
 
 
