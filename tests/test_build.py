@@ -80,10 +80,11 @@ def test_a_changed_published_grid_value_makes_that_point_alone_and_says_not_run(
     assert pages == points | {"toy/2_summary.html", "index.html"}
 
 
-def test_deleted_results_are_made_again(built):
+def test_deleted_results_are_made_again_with_the_replicates_asked_for(built):
     shutil.rmtree(built / "results")
-    assert build(built).returncode == 0
-    assert len(rows(built)) == 4
+    assert build(built, "--seeds", "3").returncode == 0
+    assert len(rows(built)) == 12
+    assert "(n = 3)" in (built / "reports/digits-quick/index.html").read_text()
 
 
 def test_a_changed_notebook_makes_its_own_runs_alone(built):
@@ -100,12 +101,6 @@ def test_a_deleted_page_comes_back(built):
     page.unlink()
     assert build(built).returncode == 0
     assert page.is_file()
-
-
-def test_seeds_replaces_the_number_of_replicates(toy):
-    assert build(toy, "--seeds", "3").returncode == 0
-    assert len(rows(toy)) == 12
-    assert "(n = 3)" in (toy / "reports/digits-quick/index.html").read_text()
 
 
 def test_a_failing_run_leaves_the_others_and_its_traceback(toy):
@@ -173,20 +168,18 @@ def test_two_builds_at_once_in_one_collection_are_refused(toy):
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
-def test_a_build_stopped_in_the_middle_is_finished_by_the_next(toy, sent):
+def test_a_build_stopped_in_the_middle_is_finished_by_the_next(toy, built_once, sent):
     write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, SLOW)
     first = start(toy)
-    wait_for(toy, 2)
+    wait_for(toy, 1)
     kernels = descendants(first)
     assert kernels
     first.send_signal(sent)
     assert first.wait(120) != 0
     assert len(list(toy.glob("results/**/metrics.json"))) < 5
     assert build(toy).returncode == 0
-    resumed = (toy / "results/digits-quick/results.csv").read_bytes()
-    assert build(toy, "--seeds", "1").returncode == 0
-    assert (toy / "results/digits-quick/results.csv").read_bytes() == resumed
-    assert len(rows(toy)) == 4
+    uninterrupted = built_once / "results/digits-quick/results.csv"
+    assert (toy / "results/digits-quick/results.csv").read_bytes() == uninterrupted.read_bytes()
     _, alive = psutil.wait_procs(kernels, timeout=20)
     assert not alive
 
