@@ -195,7 +195,7 @@ def against(
     handles = {}
     for axes in figure.axes:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3)
     return Picture(figure, f"Line chart against {along}. {'; '.join(said)}.")
 
 
