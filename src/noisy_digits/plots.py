@@ -174,7 +174,7 @@ def against(
                     theirs[along],
                     theirs["value"],
                     "D",
-                    color="black",
+                    color=f"C{index}",
                     fillstyle="none",
                     label=f"published {label}",
                 )
