@@ -125,9 +125,7 @@ def test_a_failing_run_leaves_the_others_and_its_traceback(toy):
 def test_a_killed_kernel_fails_its_run_in_one_line(toy):
     dying = f"import os, signal\nif scale == 2.0:\n    os.kill(os.getpid(), signal.SIGKILL)\n{MEASURE}"
     write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, dying)
-    done = noisy_digits(
-        toy, *("run", "toy/1_measure/recipe~corrected/scale~2.0", "--dataset", "digits", "--profile", "quick")
-    )
+    done = run_one(toy)
     assert done.returncode == 2
     assert "its kernel died" in done.stderr
     assert not list(toy.glob("results/**/metrics.json"))
@@ -136,9 +134,7 @@ def test_a_killed_kernel_fails_its_run_in_one_line(toy):
 def test_a_run_without_its_headline_fails(toy):
     params = toy / "params/toy.yml"
     params.write_text(params.read_text().replace("headline: test_accuracy", "headline: test_acuracy"))
-    done = noisy_digits(
-        toy, *("run", "toy/1_measure/recipe~corrected/scale~2.0", "--dataset", "digits", "--profile", "quick")
-    )
+    done = run_one(toy)
     assert done.returncode == 2
     assert "recorded no test_acuracy" in done.stderr
     assert not list(toy.glob("results/**/metrics.json"))
@@ -148,9 +144,7 @@ def test_a_formula_that_cannot_be_shown_is_found_before_the_kernel_starts(toy):
     write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, MEASURE)
     notebook = toy / "notebooks/toy/1_measure.ipynb"
     notebook.write_text(notebook.read_text().replace("# A toy notebook", r"# A toy notebook\n\n$\\nonsense{x}$"))
-    done = noisy_digits(
-        toy, *("run", "toy/1_measure/recipe~corrected/scale~2.0", "--dataset", "digits", "--profile", "quick")
-    )
+    done = run_one(toy)
     assert done.returncode == 2
     assert "nonsense" in done.stderr
     assert not list(toy.glob("results/**/notebook.ipynb"))
@@ -184,6 +178,12 @@ def test_a_build_stopped_in_the_middle_is_finished_by_the_next(toy, built_once, 
     assert not alive
 
 
+def run_one(root):
+    """Run one point of the toy project by itself."""
+    path = "toy/1_measure/recipe~corrected/scale~2.0"
+    return noisy_digits(root, "run", path, "--dataset", "digits", "--profile", "quick")
+
+
 def start(root):
     return subprocess.Popen(
         [sys.executable, "-m", "noisy_digits", "build", "--dataset", "digits", "--profile", "quick", "--cores", "2"],
@@ -213,9 +213,7 @@ def test_params_of_the_environment_do_not_leak_into_results(toy):
     write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, cell)
     os.environ["OMP_NUM_THREADS"] = "7"
     try:
-        done = noisy_digits(
-            toy, *("run", "toy/1_measure/recipe~corrected/scale~2.0", "--dataset", "digits", "--profile", "quick")
-        )
+        done = run_one(toy)
     finally:
         del os.environ["OMP_NUM_THREADS"]
     assert done.returncode == 0, done.stderr

@@ -23,7 +23,6 @@ INTRODUCTION = (
     "Course assignments on noisy digits, answered twice: as submitted, with the mistakes of the write-up, so that its "
     "numbers reappear, and corrected. The test set serves as the validation set everywhere, as in the write-ups."
 )
-UNFINISHED = "Unfinished", "the kernel died or was stopped before the notebook's end"
 
 
 def banners(dataset: str, profile: str) -> list[str]:
