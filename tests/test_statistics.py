@@ -67,6 +67,7 @@ def test_the_wide_table_has_a_row_a_point_and_the_metrics_in_the_order_asked_for
     assert list(wide.columns) == ["recipe", "scale", "test accuracy", "training accuracy"]
     assert list(wide["scale"]) == ["0", "4"]
     assert wide.iloc[0]["training accuracy"] == "0.9500 ± 0.0707 (n = 2)"
+    assert list(statistics.wide(statistics.over_seeds(TABLE), ["test_loss"])["test loss"]) == ["diverged", "diverged"]
 
 
 @given(st.integers(0, 1000))
@@ -86,6 +87,21 @@ def test_friedman_sees_a_treatment_that_always_wins_and_none_in_noise():
     better = np.array([0, 0, 0, 10])
     assert statistics.friedman(noise + better)["differ"] is True
     assert statistics.friedman(noise)["differ"] is False
+
+
+def test_friedmans_p_is_exact_enough_where_the_chi_squared_distribution_is_not():
+    always = np.tile(np.arange(5.0), (3, 1))
+    assert statistics.friedman(always)["chi2"] == pytest.approx(12)
+    assert statistics.friedman(always)["p"] < 0.001, "exactly 1 in 14,400; chi-squared says 0.017"
+    assert statistics.friedman(np.zeros((3, 5)))["p"] == 1
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=10))
+def test_a_sign_is_told_only_where_the_interval_leaves_zero_out(values):
+    found = statistics.summarise(values)
+    expected = "higher" if found.low > 0 else "lower" if found.high < 0 else "not distinguishable"
+    assert statistics.sign(found) == expected
+    assert statistics.sign(statistics.summarise(values[:1])) == "needs replicates"
 
 
 def test_friedman_does_not_decide_with_too_few_replicates():

@@ -14,10 +14,13 @@ from noisy_digits.project import project_root
 def build(arguments: argparse.Namespace) -> None:
     """Make every run, page and index that is missing or out of date."""
     root = project_root()
-    params.plan(root, arguments.profile, arguments.seeds)
+    planned = params.plan(root, arguments.profile, arguments.seeds)
     dataset = data.resolve(arguments.dataset)
     collection = results.collection_name(dataset, arguments.profile)
     results.lock(root / "results" / collection, wait=False)
+    for folder in (root / "results" / collection / run.path for run in planned):
+        if not results.complete(folder):
+            (folder / "metrics.json").unlink(missing_ok=True)
     settings = {
         "collection": collection,
         "dataset": dataset,

@@ -6,7 +6,7 @@ from functools import partial
 import keras
 import numpy as np
 import pandas as pd
-from scipy import ndimage
+from scipy import ndimage, stats
 from skimage import metrics
 
 from noisy_digits import models
@@ -52,16 +52,21 @@ def autoencoder(architecture: str) -> keras.Model:
     return AUTOENCODERS[architecture]()
 
 
+def is_learned(name: str) -> bool:
+    """Whether a denoiser is an autoencoder that must be trained; raises UserError for an unknown name."""
+    if name not in (*FILTERS, *AUTOENCODERS):
+        raise UserError(f'unknown denoiser "{name}"{near(name, (*FILTERS, *AUTOENCODERS))}')
+    return name in AUTOENCODERS
+
+
 def denoiser(name: str, trained: keras.Model | None = None) -> Callable[[np.ndarray], np.ndarray]:
     """The function from noisy images (n, 28, 28) to denoised ones of the same shape that ``name`` stands for.
 
     "none", "median_3" and "median_5" need nothing else, "dense" and "convolutional" the ``trained`` autoencoder.
     Raises UserError for an unknown name and for an autoencoder that is missing.
     """
-    if name in FILTERS:
+    if not is_learned(name):
         return FILTERS[name]
-    if name not in AUTOENCODERS:
-        raise UserError(f'unknown denoiser "{name}"{near(name, (*FILTERS, *AUTOENCODERS))}')
     if trained is None:
         raise UserError(f'the denoiser "{name}" is an autoencoder: give the trained model')
     return partial(trained.predict, batch_size=1000, verbose=0)
@@ -92,18 +97,38 @@ def crossing(levels: np.ndarray, first: np.ndarray, second: np.ndarray) -> float
 
 
 def matched_codes(codes: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """``n`` random codes from the normal distribution with the mean and covariance of ``codes`` (m, d), cut off at 0.
+    """``n`` random codes that are distributed like ``codes`` (m, d), unit by unit, and correlated much like them.
 
-    The cut is needed because rectified linear units give no negative codes.
+    A Gaussian copula: each unit's values are replaced by normal scores, correlated normal scores are drawn, and turned
+    back into values of the unit's own. Equal values, zeros say, are ranked in their order, which weakens correlations a
+    little. Source: Nelsen, An Introduction to Copulas, section 2.3.
     """
-    codes = codes.astype(np.float64)
-    drawn = rng.multivariate_normal(codes.mean(axis=0), np.cov(codes, rowvar=False), size=n)
-    return np.maximum(drawn, 0).astype(np.float32)
+    m = len(codes)
+    scores = stats.norm.ppf((stats.rankdata(codes, axis=0, method="ordinal") - 0.5) / m)
+    drawn = rng.multivariate_normal(np.zeros(codes.shape[1]), np.corrcoef(scores, rowvar=False), size=n)
+    places = (stats.norm.cdf(drawn) * m).astype(int).clip(max=m - 1)
+    return np.take_along_axis(np.sort(codes, axis=0), places, axis=0).astype(np.float32)
 
 
 def naive_codes(codes: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """``n`` random codes, uniform in every unit between 0 and the largest value in ``codes`` (m, d)."""
     return rng.uniform(0, codes.max(), size=(n, codes.shape[1])).astype(np.float32)
+
+
+def code_facts(codes: np.ndarray) -> dict[str, float]:
+    """How codes (n, d) are distributed: the share of zeros, mean, mean deviation of a unit, mean size of a correlation.
+
+    Units that never change are left out of the last.
+    """
+    correlation = np.corrcoef(codes[:, codes.std(axis=0) > 0], rowvar=False)
+    return {
+        "share of values that are 0": float((codes == 0).mean()),
+        "mean": float(codes.mean()),
+        "mean standard deviation of a unit": float(codes.std(axis=0).mean()),
+        "mean size of the correlation of two units": float(
+            np.abs(correlation[np.triu_indices_from(correlation, 1)]).mean()
+        ),
+    }
 
 
 def readings(probabilities: np.ndarray, sure: float) -> dict[str, float]:

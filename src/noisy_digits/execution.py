@@ -72,13 +72,15 @@ def execute(run: Run, root: Path, dataset: str, collection: str, threads: int) -
         raise UserError(f"{run.path}: its kernel died, perhaps for want of memory") from None
     finally:
         shutil.rmtree(private, ignore_errors=True)
-    if run.headline and not (measured and all(run.headline in metrics for metrics in measured.values())):
+    recorded_it = (run.headline in metrics or "diverged" in metrics for metrics in measured.values())
+    if run.headline and not (measured and all(recorded_it)):
         raise UserError(f"{run.path}: the notebook recorded no {run.headline}, the headline its params file names")
     results.write_json(folder / "metrics.json", measured)
     results.write_json(
         folder / "run.json",
         {
             "parameters": parameters,
+            "models": sorted(kept.name for kept in folder.glob("*.keras")),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
             "seconds": round(time.time() - started, 1),
             "threads": threads,

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import matplotlib.style
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from noisy_digits.statistics import shown
+from noisy_digits.statistics import Summary, shown
 
 if TYPE_CHECKING:
     import keras
@@ -21,8 +22,15 @@ if TYPE_CHECKING:
 
 matplotlib.style.use("noisy_digits.noisy_digits")
 
-QUANTITIES = {"loss": "loss (nats)", "accuracy": "accuracy (fraction)"}
-"""What is measured, with its unit, as axes name it."""
+QUANTITIES = {
+    "loss": "loss (nats)",
+    "accuracy": "accuracy (fraction)",
+    "error": "zero-one error (fraction)",
+    "psnr": "PSNR (dB)",
+    "ssim": "structural similarity",
+}
+"""What is measured, with its unit, as axes name it; the name of a metric ends in one of these."""
+LINES, MARKERS = ("-", "--", "-.", ":", (0, (5, 1))), "os^vP"
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,9 @@ class Table:
     caption: str
 
     def _repr_html_(self) -> str:
+        if self.frame.empty:
+            return f"<p>{html.escape(self.caption)}: there is nothing to show.</p>"
+
         def cell(tag: str, value: object, scope: str = "") -> str:
             return f"<{tag}{scope}>{html.escape(_text(value))}</{tag}>"
 
@@ -116,112 +127,167 @@ def pixel_histogram(images: Mapping[str, np.ndarray], unit: str) -> Picture:
 
 
 def learning_curves(histories: Sequence["History"]) -> Picture:
-    """Loss and accuracy, where there is one, against epoch; a thin line a replicate, a thick one their mean."""
-    quantities = [q for q in QUANTITIES if f"training_{q}" in histories[0].curves]
+    """Loss and accuracy, where there is one, against epoch; a thin line a replicate, a thick one their mean.
+
+    Where a training diverged, the losses are on a logarithmic axis.
+    """
+    quantities = [q for q in ("loss", "accuracy") if f"training_{q}" in histories[0].curves]
     figure = Figure(figsize=(4.3 * len(quantities), 3.6))
     said = []
     for axes, quantity in zip(figure.subplots(1, len(quantities), squeeze=False)[0], quantities, strict=True):
-        for number, part in enumerate(("training", "validation")):
-            curves = np.array([history.curves[f"{part}_{quantity}"] for history in histories])
-            epochs = np.arange(1, curves.shape[1] + 1)
-            colour = f"C{number}"
-            axes.plot(epochs, curves.T, color=colour, alpha=0.35, linewidth=0.8)
-            style = {"linestyle": ("-", "--")[number], "marker": "os"[number], "markersize": 3.5}
-            axes.plot(epochs, curves.mean(axis=0), color=colour, label=part, **style)
-            said.append(f"{part} {quantity} goes from {curves[:, 0].mean():.3f} to {curves[:, -1].mean():.3f}")
-        axes.set(xlabel="epoch", ylabel=QUANTITIES[quantity])
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set_title(f"validation {quantity} {curves[:, -1].mean():.4f} at the end")
-        axes.legend()
-    return Picture(figure, f"Learning curves over {len(epochs)} epochs: {'; '.join(said)}.")
+        names = {f"{part}_{quantity}": part for part in ("training", "validation")}
+        said += _draw_curves(axes, histories, names)
+        log = quantity == "loss" and any(history.diverged for history in histories)
+        axes.set(ylabel=QUANTITIES[quantity], yscale="log" if log else "linear")
+        last = np.mean([history.curves[f"validation_{quantity}"][-1] for history in histories])
+        axes.set_title(f"validation {quantity} {last:.4f} at the end")
+    return Picture(figure, f"Learning curves: {'; '.join(said)}.")
+
+
+def curves(histories: Sequence["History"], names: Mapping[str, str], label: str, *, log: bool = False) -> Picture:
+    """What was recorded after every epoch under ``names``, each with its legend, on one axis named ``label``."""
+    figure = Figure(figsize=(7.5, 3.8))
+    axes = figure.subplots()
+    said = _draw_curves(axes, histories, names)
+    axes.set(ylabel=label, yscale="log" if log else "linear")
+    return Picture(figure, f"{label} against epoch{', logarithmic' if log else ''}: {'; '.join(said)}.")
+
+
+def _draw_curves(axes: Axes, histories: Sequence["History"], names: Mapping[str, str]) -> list[str]:
+    """Thin lines for the replicates and a thick one for the mean of those that got so far; and what they show."""
+    said = []
+    for number, (name, legend) in enumerate(names.items()):
+        replicates = pd.DataFrame([history.curves[name] for history in histories])
+        mean, epochs = replicates.mean(), np.arange(1, replicates.shape[1] + 1)
+        style = {"linestyle": LINES[number], "marker": MARKERS[number], "markersize": 3.5}
+        axes.plot(epochs, replicates.T, color=f"C{number}", alpha=0.35, linewidth=0.8)
+        axes.plot(epochs, mean, color=f"C{number}", label=legend, **style)
+        said.append(f"{shown(name)} goes from {mean.iloc[0]:.3g} to {mean.iloc[-1]:.3g} in {len(epochs)} epochs")
+    axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend()
+    return said
+
+
+def lines(
+    x: np.ndarray,
+    values: Mapping[str, np.ndarray],
+    labels: tuple[str, str],
+    *,
+    marks: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    xscale: str = "linear",
+) -> Picture:
+    """Functions of ``x`` (n,), each with its legend and its values (n,); ``labels`` names the two axes.
+
+    ``marks`` gives points (x, y) that are drawn as open circles, in the colour of the line of the same legend.
+    """
+    figure = Figure(figsize=(7.5, 3.8))
+    axes = figure.subplots()
+    for number, (legend, y) in enumerate(values.items()):
+        axes.plot(x, y, color=f"C{number}", linestyle=LINES[number], label=legend)
+        if marks:
+            axes.plot(*marks[legend], "o", color=f"C{number}", fillstyle="none", markersize=8)
+    axes.set(xlabel=labels[0], ylabel=labels[1], xscale=xscale)
+    figure.legend(loc="outside upper center", ncols=len(values))
+    said = "; ".join(f"{legend} goes from {y[0]:.3g} to {y[-1]:.3g}" for legend, y in values.items())
+    return Picture(figure, f"{labels[1]} against {labels[0]} from {x[0]:.3g} to {x[-1]:.3g}: {said}.")
 
 
 def against(
-    table: pd.DataFrame,
-    published: pd.DataFrame,
+    summary: pd.DataFrame,
+    published: pd.DataFrame | None = None,
     *,
     along: str,
     unit: str,
-    left: Sequence[str],
+    metrics: Sequence[str],
+    panels: str = "metric",
+    lines: str = "metric",
     right: Sequence[str] = (),
+    xscale: str = "linear",
+    reference: Mapping[str, float] | None = None,
+    marked: Mapping[str, Summary] | None = None,
 ) -> Picture:
-    """Metrics against a grid column, one panel for each recipe, published values as open diamonds.
+    """Metrics against a grid column, published values as open diamonds; error bars are one standard deviation.
 
-    ``table`` holds summaries (recipe, ``along``, metric, mean, deviation, …) as ``statistics.over_seeds`` makes
-    them; ``published`` the write-up's numbers (recipe, ``along``, metric, value), drawn in the panel of the recipe
-    they belong to. Losses on the left axis are drawn logarithmically, accuracies from 0 to 1. Metrics in ``right``
-    get a second axis of their own. Error bars are one standard deviation.
+    ``summary`` holds what ``statistics.over_seeds`` makes, ``published`` the write-up's numbers (the same columns, with
+    ``value``). There is a panel for each value of the column ``panels`` and in it a line for each value of the column
+    ``lines``; of the ``metrics`` drawn, those in ``right`` have a second axis. Losses are drawn logarithmically; so is
+    ``along`` with ``xscale`` "log", linearly below its smallest level above 0. ``reference`` names values for
+    horizontal lines; ``marked`` gives the level, with its interval, to be marked for a line.
     """
-    recipes = list(dict.fromkeys(table["recipe"]))
-    levels = sorted(table[along].unique())
-    figure = Figure(figsize=(4.6 * len(recipes), 4.0))
-    panels = figure.subplots(1, len(recipes), squeeze=False, sharey=True)[0]
+    rows, theirs_all = (
+        table if table is None else table[table["metric"].isin(metrics)].sort_values(along)
+        for table in (summary, published)
+    )
+    names, keys = (
+        list(metrics) if column == "metric" else list(dict.fromkeys(rows[column])) for column in (panels, lines)
+    )
+    figure = Figure(figsize=(max(7, 4.6 * len(names)), 4.2))
+    drawn = figure.subplots(1, len(names), squeeze=False, sharey=panels != "metric")[0]
     said = []
-    for number, (axes, recipe) in enumerate(zip(panels, recipes, strict=True)):
-        axes.set_xscale("symlog", linthresh=min(level for level in levels if level > 0))
-        axes.set_xticks(levels, [f"{level:g}" for level in levels])
-        axes.minorticks_off()
-        axes.set_title(shown(recipe))
+    for axes, panel in zip(drawn, names, strict=True):
         twin = axes.twinx() if right else None
-        for index, metric in enumerate([*left, *right]):
-            side = twin if metric in right else axes
-            rows = table[(table["recipe"] == recipe) & (table["metric"] == metric)].sort_values(along)
-            label, style = shown(metric), {"color": f"C{index}", "linestyle": ("-", "--", ":")[index]}
-            side.errorbar(rows[along], rows["mean"], rows["deviation"], marker="os^"[index], label=label, **style)
-            theirs = published[(published["recipe"] == recipe) & (published["metric"] == metric)]
-            if len(theirs):
-                side.plot(
-                    theirs[along],
-                    theirs["value"],
-                    "D",
-                    color=f"C{index}",
-                    fillstyle="none",
-                    label=f"published {label}",
-                )
-            values = ", ".join(f"{m:.3f} at {a:g}" for a, m in zip(rows[along], rows["mean"], strict=True))
-            said.append(f"{shown(recipe)}, {label}: {values}")
+        for number, key in enumerate(keys):
+            ours, theirs = (
+                table if table is None else table[(table[panels] == panel) & (table[lines] == key)]
+                for table in (rows, theirs_all)
+            )
+            if ours.empty:
+                continue
+            colour, label, side = f"C{number}", shown(key), twin if key in right else axes
+            style = {"color": colour, "marker": MARKERS[number], "linestyle": LINES[number], "label": label}
+            side.errorbar(ours[along], ours["mean"], ours["deviation"], **style)
+            if theirs is not None and len(theirs):
+                diamonds = {"color": colour, "fillstyle": "none", "markersize": 9, "label": f"published, {label}"}
+                side.plot(theirs[along], theirs["value"], "D", **diamonds)
+            values = ", ".join(f"{mean:.4g} at {shown(at)}" for at, mean in zip(ours[along], ours["mean"], strict=True))
+            said.append(f"{shown(panel)}{'' if panel == key else f', {label}'}: {values}")
+            if panels == "metric" and marked and key in marked:
+                said.append(_mark(axes, marked[key], colour, label))
+        for number, (name, value) in enumerate((reference or {}).items(), start=len(keys)):
+            axes.axhline(value, color=f"C{number}", linestyle="--", label=name)
+            said.append(f"{name} as a horizontal line")
+        _finish_panel(axes, rows, along, xscale, panel if panels == "metric" else metrics[0])
+        axes.set_title(_panel_title(rows, panel, along, lines) if panels == "metric" else shown(panel))
         if twin:
-            rows = table[table["metric"].isin(right)]
-            twin.set_ylim(0, 1.08 * (rows["mean"] + rows["deviation"].fillna(0)).max())
+            high = rows[rows["metric"].isin(right)]
+            twin.set_ylim(0, 1.08 * (high["mean"] + high["deviation"].fillna(0)).max())
             twin.spines["right"].set_visible(True)
             twin.grid(visible=False)
-            twin.set_ylabel(_axis_label(right) if number == len(recipes) - 1 else "")
-    figure.supxlabel(f"{along} ({unit})", fontsize=11)
-    panels[0].set_ylabel(_axis_label(left))
-    if left[0].endswith("loss"):
-        panels[0].set_yscale("log")
-    else:
-        panels[0].set_ylim(0, 1.03)
+            twin.set_ylabel(_axis_label(right[0]) if panel == names[-1] else "")
+    for axes in drawn[1:] if panels != "metric" else ():
+        axes.set_ylabel("")
+    figure.supxlabel(f"{shown(along)} ({unit})", fontsize=11)
     handles = {}
     for axes in figure.axes:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3)
-    return Picture(figure, f"Line chart against {along}. {'; '.join(said)}.")
+    return Picture(figure, f"Line chart against {shown(along)}. {'; '.join(said)}.")
 
 
-def against_factor(
-    table: pd.DataFrame, *, along: str, unit: str, reference: Mapping[str, float] | None = None
-) -> Picture:
-    """One metric against a grid column on a logarithmic axis, with error bars of one standard deviation.
-
-    ``table`` holds summaries (``along``, metric, mean, deviation, …) of one metric; ``reference`` names values that are
-    drawn as horizontal lines.
-    """
-    rows = table.sort_values(along)
-    label = shown(rows["metric"].iloc[0])
-    figure = Figure(figsize=(7, 3.8))
-    axes = figure.subplots()
-    axes.errorbar(rows[along], rows["mean"], rows["deviation"], marker="o", label=f"{label}, mean ± deviation")
-    for number, (name, value) in enumerate((reference or {}).items(), start=1):
-        axes.axhline(value, color=f"C{number}", linestyle="--", label=name)
-    best = rows.loc[rows["mean"].idxmax()]
-    axes.set(xscale="log", xlabel=f"{along} ({unit})", ylabel=_axis_label([rows["metric"].iloc[0]]))
-    axes.set_xticks(rows[along], [f"{value:g}" for value in rows[along]])
+def _finish_panel(axes: Axes, rows: pd.DataFrame, along: str, xscale: str, metric: str) -> None:
+    levels = sorted(rows[along].unique())
+    if xscale == "log":
+        axes.set_xscale("symlog" if levels[0] == 0 else "log", **({"linthresh": levels[1]} if levels[0] == 0 else {}))
+    axes.set_xticks(levels, [shown(level) for level in levels])
     axes.minorticks_off()
-    axes.set_title(f"largest mean {best['mean']:.4f}, at {best[along]:g}")
-    axes.legend()
-    values = ", ".join(f"{m:.4f} at {a:g}" for a, m in zip(rows[along], rows["mean"], strict=True))
-    return Picture(figure, f"Line chart of {label} against {along}, logarithmic: {values}.")
+    axes.set(ylabel=_axis_label(metric), yscale="log" if metric.endswith("loss") else "linear")
+
+
+def _panel_title(rows: pd.DataFrame, metric: str, along: str, lines: str) -> str:
+    best = rows.loc[rows.loc[rows["metric"] == metric, "mean"].idxmax()]
+    owner = "" if lines == "metric" else f", {shown(best[lines])}"
+    return f"largest mean {best['mean']:.4g}, at {shown(best[along])}{owner}"
+
+
+def _mark(axes: Axes, level: Summary, colour: str, label: str) -> str:
+    """Mark a level with its 95 % interval, if it has one, and say so."""
+    axes.axvline(level.mean, color=colour, linewidth=1)
+    interval = ""
+    if level.n > 1:
+        axes.axvspan(level.low, level.high, color=colour, alpha=0.15)
+        interval = f", 95 % interval {level.low:.3g} to {level.high:.3g}"
+    return f"{label} is marked at {level.mean:.3g}{interval}"
 
 
 def bars(table: pd.DataFrame, *, along: str, unit: str, metrics: Sequence[str]) -> Picture:
@@ -241,13 +307,13 @@ def bars(table: pd.DataFrame, *, along: str, unit: str, metrics: Sequence[str]) 
         axes.bar_label(drawn, fmt="%.3f", padding=2, fontsize=9)
         said += [f"{shown(r)}, {a:g}, {label}: {m:.3f}" for (r, a), m in zip(points, rows["mean"], strict=True)]
     axes.set_xticks(range(len(points)), [f"{shown(recipe)}\n{along} {level:g}" for recipe, level in points])
-    axes.set(xlabel=f"recipe and {along} ({unit})", ylabel=_axis_label(metrics), ylim=(0, 1.12))
+    axes.set(xlabel=f"recipe and {along} ({unit})", ylabel=_axis_label(metrics[0]), ylim=(0, 1.12))
     figure.legend(loc="outside upper right", ncols=len(metrics))
     return Picture(figure, f"Bar chart by recipe and {along}. {'; '.join(said)}.")
 
 
-def _axis_label(metrics: Sequence[str]) -> str:
-    quantity = metrics[0].rsplit("_", 1)[-1]
+def _axis_label(metric: str) -> str:
+    quantity = metric.rsplit("_", 1)[-1]
     return QUANTITIES.get(quantity, quantity)
 
 
@@ -302,34 +368,6 @@ def loss_per_pixel(stages: Mapping[str, np.ndarray], loss: np.ndarray) -> Pictur
         f"{loss.max():.3f} nats with mean {loss.mean():.4f}; the worst twentieth of the pixels has {share:.0%} of it.",
         "image/png",
     )
-
-
-def by_level(summary: pd.DataFrame, published: pd.DataFrame, *, metrics: Mapping[str, str]) -> Picture:
-    """Metrics against the noise level, a panel for each, a line for each denoiser, published values as open diamonds.
-
-    ``summary`` holds denoiser, level, metric, mean and deviation as ``statistics.over_seeds`` makes them, ``published``
-    denoiser, level, metric and value; ``metrics`` gives each metric's axis label. Error bars are one deviation.
-    """
-    figure = Figure(figsize=(max(7.5, 4.4 * len(metrics)), 4.4))
-    said = []
-    for axes, (metric, label) in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics.items(), strict=True):
-        for number, name in enumerate(dict.fromkeys(summary["denoiser"])):
-            rows, theirs = (t[(t["denoiser"] == name) & (t["metric"] == metric)] for t in (summary, published))
-            style = {"color": f"C{number}", "marker": "os^vP"[number], "linestyle": ("-", "--", "-.", ":", "-")[number]}
-            axes.errorbar(rows["level"], rows["mean"], rows["deviation"], label=shown(name), markersize=5, **style)
-            if len(theirs):
-                style |= {"marker": "D", "linestyle": "", "fillstyle": "none", "markersize": 9}
-                axes.plot(theirs["level"], theirs["value"], label=f"published, {shown(name)}", **style)
-            values = ", ".join(
-                f"{mean:.3f} at {level:g}" for level, mean in zip(rows["level"], rows["mean"], strict=True)
-            )
-            said.append(f"{metric}, {shown(name)}: {values}")
-        axes.set(xlabel="noise level (fraction of pixels replaced)", ylabel=label)
-        axes.set_xticks(np.linspace(0, 1, 6))
-        if metric == "accuracy":
-            axes.set_ylim(0, 1.03)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
-    return Picture(figure, f"Line chart against the noise level. {'; '.join(said)}.")
 
 
 def digit_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> Picture:

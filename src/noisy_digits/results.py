@@ -59,24 +59,29 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: object) -> None:
     """Write ``content`` to ``path`` whole or not at all; floats keep every digit, keys are sorted."""
-    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+    write_text(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def record(measured: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
     """Hand over what a notebook measured: for each seed, its metrics by name (numbers, or lists of numbers).
 
     Returns the numbers as a tidy table (seed, metric, value). In a build they are also written to the run's
-    metrics.json; in a notebook opened by hand nothing is written.
+    metrics.json; in a notebook opened by hand nothing is written. Of a seed whose training ``diverged`` numbers that
+    are not finite are left out; anywhere else they raise UserError.
     """
+    plain = {seed: _finite(seed, metrics) for seed, metrics in measured.items()}
     if target := os.environ.get(RECORD):
-        plain = {seed: {k: _plain(v) for k, v in metrics.items()} for seed, metrics in measured.items()}
         write_json(Path(target) / "metrics.json", plain)
-    return pd.DataFrame(_rows(measured), columns=["seed", "metric", "value"])
+    return pd.DataFrame(_rows(plain), columns=["seed", "metric", "value"])
 
 
-def _plain(value: Any) -> float | list[float]:
-    array = np.asarray(value, dtype=float)
-    return array.tolist()
+def _finite(seed: int, metrics: Mapping[str, Any]) -> dict[str, float | list[float]]:
+    arrays = {name: np.asarray(value, dtype=float) for name, value in metrics.items()}
+    finite = {name: array.tolist() for name, array in arrays.items() if np.isfinite(array).all()}
+    if "diverged" not in finite and (lost := arrays.keys() - finite.keys()):
+        name = min(lost)
+        raise UserError(f"results.record: {name} of seed {seed} is {metrics[name]}: record finite numbers alone")
+    return finite
 
 
 def _rows(measured: Mapping) -> Iterable[dict[str, Any]]:
@@ -120,15 +125,20 @@ def read(assignment: str, notebook: str, collection: str = "auto") -> pd.DataFra
 
 
 def model(assignment: str, notebook: str, seed: int, collection: str = "auto", **point: Any) -> "keras.Model":
-    """The model that ``notebook`` kept at grid ``point`` for ``seed``. Raises UserError as ``made`` does."""
+    """The model that ``notebook`` kept at grid ``point`` for ``seed``.
+
+    Raises UserError as ``made`` does, and for a seed that was not trained.
+    """
     import keras
 
     folder, runs = made(assignment, notebook, collection)
     (run,) = (run for run in runs if point.items() <= run.point.items())
     found = list((folder / run.path).glob(f"*_{seed}.keras"))
     if len(found) != 1:
+        kept = len(list((folder / run.path).glob("*.keras")))
         raise UserError(
-            f"{folder / run.path}: no model of seed {seed} is kept there; delete its metrics.json and rebuild"
+            f"{folder.name}/{run.path}: there is no model of seed {seed}: {kept} were trained, from seed 0 on; "
+            f"ask for one of these, or build with SEEDS={seed + 1}"
         )
     return keras.models.load_model(found[0])
 
@@ -136,18 +146,13 @@ def model(assignment: str, notebook: str, seed: int, collection: str = "auto", *
 def made(assignment: str, notebook: str, collection: str = "auto") -> tuple[Path, list[params.Run]]:
     """The folder of a collection and the runs of ``notebook`` in it, all of which are there.
 
-    ``collection`` "auto" takes the first complete one of MNIST full, MNIST quick, Fashion-MNIST and digits; where
-    there is none it makes the quick one now, which takes a minute or two, and says so. Raises UserError where a
-    named collection lacks runs.
+    ``collection`` "auto" is what ``resolve`` makes of it. Raises UserError where a named collection lacks runs.
     """
     root = project_root()
-    runs = [run for run in params.plan(root, "quick") if (run.assignment, run.notebook) == (assignment, notebook)]
-    if not runs:
-        raise UserError(f"results: params/ plans no notebook {assignment}/{notebook}")
     if collection == "auto":
-        collection = _complete(root, runs) or _make_quick(root, runs)
-    folder = root / "results" / collection
-    missing = [run.path for run in runs if not (folder / run.path / "metrics.json").is_file()]
+        collection = resolve(collection, f"{assignment}/{notebook}")
+    folder, runs = root / "results" / collection, _runs(root, f"{assignment}/{notebook}")
+    missing = [run.path for run in runs if not complete(folder / run.path)]
     if missing:
         raise UserError(
             f"results/{collection}: {len(missing)} of {len(runs)} runs of {assignment}/{notebook} are missing, "
@@ -156,23 +161,58 @@ def made(assignment: str, notebook: str, collection: str = "auto") -> tuple[Path
     return folder, runs
 
 
-def _complete(root: Path, runs: list[params.Run]) -> str | None:
+def resolve(collection: str, *notebooks: str) -> str:
+    """The one collection that everything in ``notebooks`` ("assignment/notebook") is read from.
+
+    "auto" is the first that has all their runs, of MNIST full, MNIST quick, Fashion-MNIST and digits; where there is
+    none the quick runs are made now, which takes a minute or two, and says so. Another name stands for itself.
+    """
+    if collection != "auto":
+        return collection
+    root = project_root()
+    if not (found := _first_complete(root, notebooks)):
+        for name in notebooks:
+            _make_quick(root, name)
+        found = _first_complete(root, notebooks)
+    print(f"Read from results/{found}.")
+    return found
+
+
+def dataset_of(collection: str) -> str:
+    """The data set of a collection: what its models were trained on."""
+    return collection.removesuffix("-quick")
+
+
+def complete(folder: Path) -> bool:
+    """Whether a run's folder holds its metrics and every model that it kept."""
+    if not (folder / "metrics.json").is_file() or not (folder / "run.json").is_file():
+        return False
+    kept = json.loads((folder / "run.json").read_text(encoding="utf-8"))["models"]
+    return all((folder / name).is_file() for name in kept)
+
+
+def _runs(root: Path, name: str) -> list[params.Run]:
+    runs = [run for run in params.plan(root, "quick") if f"{run.assignment}/{run.notebook}" == name]
+    if not runs:
+        raise UserError(f"results: params/ plans no notebook {name}")
+    return runs
+
+
+def _first_complete(root: Path, notebooks: Iterable[str]) -> str | None:
+    paths = [run.path for name in notebooks for run in _runs(root, name)]
     datasets = ("mnist", "fashion_mnist", "digits")
     for collection in (collection_name(name, profile) for name in datasets for profile in params.PROFILES):
-        if all((root / "results" / collection / run.path / "metrics.json").is_file() for run in runs):
+        if all(complete(root / "results" / collection / path) for path in paths):
             return collection
     return None
 
 
-def _make_quick(root: Path, runs: list[params.Run]) -> str:
-    name = f"{runs[0].assignment}/{runs[0].notebook}"
-    print(f"No results of {name} yet: making them now in the quick profile, {len(runs)} short runs.")
+def _make_quick(root: Path, name: str) -> None:
+    print(f"No results of {name} yet: making them now in the quick profile, {len(_runs(root, name))} short runs.")
     command = [sys.executable, "-m", "noisy_digits", "build", "--profile", "quick", "--only", name]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    collection = _complete(root, runs)
-    if done.returncode or collection is None:
+    if done.returncode:
         raise UserError(f"the quick runs of {name} failed; `make quick` shows why: {done.stderr.strip()[-300:]}")
-    return collection
 
 
 def published(assignment: str, notebook: str) -> pd.DataFrame:
@@ -210,7 +250,7 @@ def beside_published(summary: pd.DataFrame, published: pd.DataFrame, collection:
     keys = [column for column in published.columns if column != "value"]
     rows = []
     for *key, value in published.itertuples(index=False, name=None):
-        mine = ours.get(tuple(key) if len(key) > 1 else key[0])
+        mine, lost = (ours.get(k if len(k) > 1 else k[0]) for k in ((*key,), (*key[:-1], "diverged")))
         difference = f"{mine.mean - value:+.4f}" if known and mine else "not comparable"
-        rows.append([*map(statistics.shown, key), value, str(mine or "not run"), difference])
+        rows.append([*map(statistics.shown, key), value, str(mine or ("diverged" if lost else "not run")), difference])
     return pd.DataFrame(rows, columns=[*keys, "published", "ours", "difference"])
