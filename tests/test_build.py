@@ -1,6 +1,7 @@
 """The build: what is made again and what is not, failures, kills, and what a page of results says."""
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -120,6 +121,37 @@ def test_a_failing_run_leaves_the_others_and_its_traceback(toy):
     write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, MEASURE)
     assert build(toy).returncode == 0
     assert len(rows(toy)) == 4
+
+
+def test_diverged_replicates_are_marked_and_the_others_go_on(toy):
+    losing = f"{MEASURE}\nif scale == 0.5:\n    measured[0] = {{'test_accuracy': float('nan'), 'diverged': 1.0}}\n"
+    diverging = losing + "results.record(measured)"
+    write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, diverging)
+    assert build(toy, "--seeds", "2").returncode == 0
+    path = "toy/1_measure/recipe~corrected/scale~0.5"
+    metrics = json.loads((toy / f"results/digits-quick/{path}/metrics.json").read_text())
+    assert metrics == {"0": {"diverged": 1.0}, "1": {"test_accuracy": pytest.approx(1 / 1.5 + 0.01)}}
+    assert "Diverged: 1 of 2 replicates (seed 0)" in (toy / f"reports/digits-quick/{path}.html").read_text()
+    index = (toy / "reports/digits-quick/index.html").read_text()
+    assert re.search(r"2 diverged", index)
+    assert re.search(r"3 ok", index)
+
+
+def test_a_model_that_is_gone_is_trained_again(toy):
+    keeping = (
+        f"{MEASURE}\nif scale == 0.5 and learning_rate == 1.0:\n    import keras\n"
+        "    results.keep(keras.Sequential([keras.Input((1,))], name='kept'), 0)"
+    )
+    write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, keeping)
+    only = ("--only", "toy/1_measure")
+    assert build(toy, *only).returncode == 0
+    (model,) = toy.glob("results/**/kept_0.keras")
+    model.unlink()
+    before = made(toy)
+    assert build(toy, *only).returncode == 0
+    assert model.is_file()
+    changed = {path for path in made_since(toy, before) if path.endswith("metrics.json")}
+    assert changed == {"toy/1_measure/recipe~corrected/scale~0.5/metrics.json"}
 
 
 def test_a_killed_kernel_fails_its_run_in_one_line(toy):

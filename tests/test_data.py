@@ -473,6 +473,29 @@ def test_a_name_like_no_other_gets_the_list_alone():
     assert "fashion_mnist" in message
 
 
+@given(n=st.integers(1, 300))
+@settings(max_examples=20, deadline=None)
+def test_the_first_of_each_class_in_their_order(n):
+    digits = data.load("digits")
+    first = data.first_of_each_class(digits, n)
+    for images, labels, x, y in (
+        (first.x_train, first.y_train, digits.x_train, digits.y_train),
+        (first.x_test, first.y_test, digits.x_test, digits.y_test),
+    ):
+        counts = dict.fromkeys(range(10), 0)
+        kept = []
+        for place, label in enumerate(y):
+            counts[label] += 1
+            if counts[label] <= n:
+                kept.append(place)
+        assert np.array_equal(labels, y[kept])
+        assert np.array_equal(images, x[kept])
+
+
+def test_none_of_each_class_is_refused():
+    assert "n is 0" in refusal(data.first_of_each_class, data.load("digits"), 0)
+
+
 # Standardisation
 
 pixels = hnp.arrays(np.float32, st.tuples(st.integers(2, 6), st.just(4), st.just(4)), elements=st.integers(0, 255)).map(
@@ -500,6 +523,13 @@ def test_standardisations(train, test):
     uncentred = standard["uncentred_training"][0]
     close(uncentred.std(), 1)
     np.testing.assert_array_equal(uncentred == 0, train == 0)
+    for images in (standard["pixel_training_set"][0], *standard["pixel_each_set"]):
+        close(images.mean(axis=0), 0)
+        assert all(
+            np.isclose(deviation, 0) or np.isclose(deviation, 1, atol=2e-3) for deviation in images.std(axis=0).flat
+        )
+    deviation = np.where(np.ptp(train, axis=0), train.std(axis=0), 1)
+    close(standard["pixel_training_set"][1] * deviation + train.mean(axis=0), test)
 
 
 @pytest.mark.parametrize("how", ["training_set", "each_set", "uncentred_training"])

@@ -32,8 +32,8 @@ def cells(path, kind):
 def test_notebooks_are_thin(path):
     code = cells(path, "code")
     lines = sorted(len([line for line in cell.splitlines() if line.strip()]) for cell in code)
-    prose = [line for cell in cells(path, "markdown") for line in cell.splitlines() if not line.startswith("#")]
-    words = sum(len(line.split()) for line in prose)
+    without_formulas = re.sub(r"(\$\$?).*?\1", "formula", "\n".join(cells(path, "markdown")), flags=re.DOTALL)
+    words = sum(len(line.split()) for line in without_formulas.splitlines() if not line.startswith("#"))
     assert 8 <= len(code) <= 14
     assert lines[len(lines) // 2] <= 8
     assert lines[-1] <= 25
@@ -68,6 +68,25 @@ def test_every_notebook_marches_in_the_same_order(path):
     assert headings == sorted(headings, key=MARCH.index)
     assert headings[0] == "Data"
     assert headings[-1] == "Reading the result"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("/ (2 * sigma**2)", "/ sigma**2", "not the ridge solution"),
+        ("alpha / 2 *", "alpha *", "not the ridge solution"),
+        ("x.T @ (p - t)", "x.T @ (p - t) / 2", "gradients differ"),
+    ],
+)
+def test_a_wrong_factor_of_one_half_makes_the_theory_fail(right, wrong, message):
+    """The notebook's own cells, once as they are and once with the mistake, in this process."""
+    code = cells(REPOSITORY / "notebooks/depth/1_theory.ipynb", "code")
+    whole = "\n".join(code)
+    assert whole.count(right) == 1
+    namespace = {}
+    exec(whole.replace('dataset: str = "auto"', 'dataset: str = "digits"'), namespace)
+    with pytest.raises(AssertionError, match=message):
+        exec(whole.replace('dataset: str = "auto"', 'dataset: str = "digits"').replace(right, wrong), {})
 
 
 READERS = [

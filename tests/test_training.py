@@ -3,7 +3,8 @@ import os
 import numpy as np
 import pytest
 
-from noisy_digits import data, models, noise, training
+from noisy_digits import data, models, noise, plots, results, training
+from noisy_digits.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,9 @@ def fit(model, digits, **changes):
         (lambda: models.mlp((64, 64)), 55_050),
         (lambda: models.cnn((200, 128), pool_between=True, feature_dropout=0), 366_034),
         (lambda: models.mlp((30,), activation="sigmoid"), 23_860),
+        (lambda: models.mlp((30, 30), activation="sigmoid"), 24_790),
+        (lambda: models.mlp((30, 30, 30), activation="sigmoid"), 25_720),
+        (lambda: models.leaky_cnn(models.augmentation(3, 3)), 619_786),
     ],
 )
 def test_parameter_counts_equal_the_published_ones(model, parameters):
@@ -37,6 +41,9 @@ def test_multiply_accumulates_count_a_weight_once_in_a_dense_layer_and_once_a_pl
     network = models.cnn((200, 128), pool_between=True, feature_dropout=0)
     convolutions = training.multiply_accumulates(network)["multiply-accumulates"]
     assert list(convolutions)[:2] == [26 * 26 * 9 * 32, 11 * 11 * 9 * 32 * 64]
+    connected = training.multiply_accumulates(network)["fully connected"]
+    assert list(connected)[:3] == [28 * 28 * 26 * 26 * 32, 13 * 13 * 32 * 11 * 11 * 64, 5 * 5 * 64 * 200]
+    assert list(dense["fully connected"]) == list(dense["multiply-accumulates"])
 
 
 def test_autoencoders_give_images_and_their_halves_compose():
@@ -139,6 +146,128 @@ def test_a_seed_fixes_weights_order_dropout_and_noise_to_the_last_bit(digits):
 
     assert replicate(3) == replicate(3)
     assert replicate(3) != replicate(4)
+
+
+def depth(digits, hidden_layers, **changes):
+    """A short training of W4's network with all its probes: the model and its history."""
+    training.seeded(0)
+    model = models.mlp((30,) * hidden_layers, activation="sigmoid")
+    x, y = digits.x_train, digits.y_train
+    probes = [
+        training.zero_one_error(x, y, "training_error"),
+        training.zero_one_error(digits.x_test, digits.y_test, "test_error"),
+        training.learning_speed(x, y),
+        training.relative_change(model, model.count_params()),
+    ]
+    settings = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": 3, "batch_size": 10, "probes": probes} | changes
+    return model, fit(model, digits, **settings)
+
+
+def test_zero_one_error_and_accuracy_add_to_one_after_every_epoch(digits):
+    model, history = depth(digits, 2)
+    both = np.add(history.curves["test_error"], history.curves["validation_accuracy"])
+    assert both == pytest.approx([1, 1, 1], abs=1e-6)
+    on_training = training.evaluate(model, digits.x_train, digits.y_train)["test_accuracy"]
+    assert history.last()["training_error"] + on_training == pytest.approx(1, abs=1e-6)
+
+
+def loss_in_double_precision(weights, x, y):
+    """The mean cross-entropy of a network of sigmoid layers and a softmax, with NumPy."""
+    activity = x.reshape(len(x), -1).astype(np.float64)
+    for kernel, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
+        activity = 1 / (1 + np.exp(-(activity @ kernel + bias)))
+    z = activity @ weights[-2] + weights[-1]
+    return np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(y)), y])
+
+
+def test_learning_speeds_are_the_norms_of_finite_differences(digits):
+    model, history = depth(digits, 3, epochs=2)
+    weights = [weight.astype(np.float64) for weight in model.get_weights()]
+    step = 1e-5
+    for layer in (1, 2, 3):
+        bias = weights[2 * layer - 1]
+        slopes = np.empty_like(bias)
+        for unit in range(len(bias)):
+            sides = []
+            for change in (step, -step):
+                bias[unit] += change
+                sides.append(loss_in_double_precision(weights, digits.x_train, digits.y_train))
+                bias[unit] -= change
+            slopes[unit] = (sides[0] - sides[1]) / (2 * step)
+        assert history.last()[f"learning_speed_{layer}"] == pytest.approx(np.linalg.norm(slopes), rel=1e-3)
+
+
+def test_the_pull_of_the_penalty_is_the_ratio_of_two_gradients(digits):
+    training.seeded(0)
+    model = models.mlp((30, 30), activation="sigmoid", l2=0.5)
+    kernels = [layer.kernel for layer in training.hidden_layers(model)]
+    by_data = training.gradients(model, digits.x_train, digits.y_train, kernels)
+    squares = [np.sum(by_data[layer] ** 2) for layer in (0, 1)], [np.sum(k.numpy() ** 2) for k in kernels]
+    expected = np.sqrt(sum(squares[1]) / sum(squares[0]))
+    assert training.penalty_pull(model, digits.x_train, digits.y_train) == pytest.approx(expected, rel=1e-5)
+    free = models.mlp((30,), activation="sigmoid")
+    assert training.penalty_pull(free, digits.x_train, digits.y_train) == 0
+
+
+def test_the_relative_change_is_the_write_ups(digits):
+    training.seeded(0)
+    model = models.mlp((3,), activation="sigmoid")
+    probe = training.relative_change(model, 10)
+    before = model.get_weights()
+    model.set_weights([2 * weight for weight in before])
+    nonzero = sum(np.count_nonzero(weight) for weight in before)
+    assert probe(model)["relative_change"] == pytest.approx(nonzero * 0.5 / 10)
+    assert probe(model)["relative_change"] == 0
+
+
+def test_a_training_whose_loss_is_not_finite_ends_and_is_marked(digits):
+    training.seeded(0)
+    history = fit(models.mlp((16, 16)), digits, optimizer="sgd", learning_rate=1e30, epochs=5)
+    assert history.diverged
+    assert len(history.curves["training_loss"]) == 1
+    table = results.record({0: history.last(), 1: {"training_loss": 0.5}})
+    recorded = {(row.seed, row.metric): row.value for row in table.itertuples()}
+    assert recorded[0, "diverged"] == 1
+    assert (0, "training_loss") not in recorded
+    assert recorded[1, "training_loss"] == 0.5
+    assert "diverged" not in str(plots.learning_curves([history, history]).alt)
+
+
+def test_an_exploding_training_goes_on_and_is_marked(digits):
+    training.seeded(0)
+    history = fit(models.mlp((16,)), digits, optimizer="adam", learning_rate=1e4, epochs=3)
+    assert history.diverged
+    assert len(history.curves["training_loss"]) == 3
+    assert history.last()["diverged"] == 1
+    assert "diverged" not in fit(models.mlp((16,)), digits).last()
+
+
+def test_a_number_that_is_not_finite_is_recorded_of_diverged_trainings_alone():
+    with pytest.raises(UserError, match="test_loss of seed 3 is nan"):
+        results.record({3: {"test_loss": np.nan, "test_accuracy": 0.1}})
+
+
+def test_augmentation_acts_in_training_alone_and_moves_every_image_by_itself(digits):
+    training.seeded(0)
+    augment = models.augmentation(3, 3)
+    same = np.repeat(digits.x_train[:1], 20, axis=0)
+    moved = np.array(augment(same, training=True))
+    assert moved.shape == same.shape
+    assert all(np.abs(moved[0] - other).max() > 0.01 for other in moved[1:])
+    assert np.array_equal(augment(same, training=False), same)
+    assert np.array_equal(np.array(models.augmentation(0, 0)(same, training=True)), same)
+
+
+def test_shifts_stay_within_three_pixels():
+    training.seeded(0)
+    dot = np.zeros((200, 28, 28), dtype=np.float32)
+    dot[:, 14, 14] = 1
+    moved = np.array(models.augmentation(3, 0)(dot, training=True))
+    rows, columns = (moved.sum(axis=axis) @ np.arange(28) for axis in (2, 1))
+    for places in (rows, columns):
+        assert np.abs(places - 14).max() <= 3.001
+        assert np.abs(places - 14).max() > 2.5
+        assert abs(np.mean(places - 14)) < 3 * np.sqrt(3 / 200)
 
 
 @pytest.mark.skipif(

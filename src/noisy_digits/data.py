@@ -17,7 +17,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -163,13 +163,40 @@ def find(name: str) -> Path | None:
     return found and found[0]
 
 
+def first_of_each_class(digits: Digits, n: int) -> Digits:
+    """The first ``n`` images (at least 1) of each class, of the training and of the test set, in their order.
+
+    Of a class that has fewer, all are taken. Raises DatasetError for an ``n`` below 1. Source: W4.
+    """
+    if n < 1:
+        raise DatasetError(f"first_of_each_class: n is {n}: give at least 1")
+    train, test = (
+        np.sort(np.concatenate([np.flatnonzero(labels == label)[:n] for label in np.unique(labels)]))
+        for labels in (digits.y_train, digits.y_test)
+    )
+    return replace(
+        digits,
+        x_train=digits.x_train[train],
+        y_train=digits.y_train[train],
+        x_test=digits.x_test[test],
+        y_test=digits.y_test[test],
+    )
+
+
 def standardise(x_train: np.ndarray, x_test: np.ndarray, how: str) -> tuple[np.ndarray, np.ndarray]:
     """Training and test images, centred and scaled; float32, of the shapes given.
 
-    ``how`` is "none" (returned unchanged), "training_set" (mean and standard deviation over all training
-    pixels, applied to both), "each_set" (each set with its own), or "uncentred_training" (the CNN write-up's
-    mistake: training images divided by their standard deviation without centring, test images with their own
-    mean and standard deviation). Raises DatasetError for another value, and for images that are all one grey.
+    ``how`` says whose mean and standard deviation are used:
+
+    - "none": nobody's, the images are returned unchanged;
+    - "training_set": those of all training pixels together, for both sets;
+    - "each_set": those of all pixels of each set, for itself;
+    - "uncentred_training": as "each_set", but training images are not centred (W2's mistake);
+    - "pixel_training_set": each pixel's own over the training images, for both sets;
+    - "pixel_each_set": each pixel's own over the images of each set, for itself (W4's mistake).
+
+    A pixel that never changes is only centred. Raises DatasetError for another value, and where all pixels together
+    have no deviation.
     """
     return STANDARDISATIONS[_known(how, STANDARDISATIONS, "standardisation")](x_train, x_test)
 
@@ -181,6 +208,13 @@ def _scaled(images: np.ndarray, *, by: np.ndarray, centred: bool = True) -> np.n
     return ((images - mean) / by.std()).astype(np.float32, copy=False)
 
 
+def _scaled_by_pixel(images: np.ndarray, *, by: np.ndarray) -> np.ndarray:
+    from sklearn import preprocessing
+
+    scaler = preprocessing.StandardScaler().fit(by.reshape(len(by), -1))
+    return scaler.transform(images.reshape(len(images), -1)).reshape(images.shape)
+
+
 STANDARDISATIONS = {
     "none": lambda train, test: (train, test),
     "training_set": lambda train, test: (_scaled(train, by=train), _scaled(test, by=train)),
@@ -189,6 +223,8 @@ STANDARDISATIONS = {
         _scaled(train, by=train, centred=False),
         _scaled(test, by=test),
     ),
+    "pixel_training_set": lambda train, test: (_scaled_by_pixel(train, by=train), _scaled_by_pixel(test, by=train)),
+    "pixel_each_set": lambda train, test: (_scaled_by_pixel(train, by=train), _scaled_by_pixel(test, by=test)),
 }
 
 

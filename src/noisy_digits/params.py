@@ -35,10 +35,17 @@ CONSTRAINTS = {
     "learning_rate": Annotated[float, Field(gt=0)],
     "epochs": Count,
     "batch_size": Count,
+    "hidden_layers": Count,
+    "per_class": Count,
+    "divisor": Annotated[int, Field(ge=0)],
+    "shift": NonNegative,
+    "rotation": NonNegative,
     "train_size": Count,
     "test_size": Count,
     "seeds": Count,
     "optimizer": Literal["rmsprop", "adadelta", "sgd", "adam"],
+    "architecture": Literal["dense", "convolutional"],
+    "denoiser": Literal["none", "median_3", "median_5", "dense", "convolutional"],
     "standardise": Literal[tuple(data.STANDARDISATIONS)],
 }
 TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}

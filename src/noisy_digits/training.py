@@ -1,6 +1,8 @@
 """One training, and what is measured during it."""
 
 import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -12,6 +14,11 @@ tf.config.experimental.enable_op_determinism()
 
 STEPS_PER_EXECUTION = 64
 EVALUATION_BATCH = 1000
+DIVERGED = 100 * float(np.log(10))
+"""Training loss, in nats, above which a training counts as diverged: a hundred times that of guessing among ten."""
+
+Probe = Callable[[keras.Model], Mapping[str, float]]
+"""What is measured on a model after every epoch, by name."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +28,20 @@ class History:
     ``training_loss`` and, for classifiers, ``training_accuracy`` are Keras's running means over the epoch's batches,
     taken while the weights change and dropout is active, as the write-ups print them; ``validation_loss`` and
     ``validation_accuracy`` are taken at the end of each epoch, without dropout. Accuracies are fractions; losses are
-    cross-entropies in nats, per image for classifiers and per pixel for autoencoders, with any L2 penalty.
+    cross-entropies in nats, per image for classifiers and per pixel for autoencoders, with any L2 penalty. What probes
+    measure is there under the names they give.
     """
 
     curves: dict[str, list[float]]
 
+    @property
+    def diverged(self) -> bool:
+        """Whether the training loss of any epoch was not a finite number or above ``DIVERGED``."""
+        return not all(loss <= DIVERGED for loss in self.curves["training_loss"])
+
     def last(self) -> dict[str, float]:
-        """Each curve's value at the last epoch, by name."""
-        return {name: values[-1] for name, values in self.curves.items()}
+        """Each curve's value at the last epoch, by name; and ``diverged``, 1, if the training did."""
+        return {name: values[-1] for name, values in self.curves.items()} | ({"diverged": 1.0} if self.diverged else {})
 
 
 def seeded(seed: int) -> np.random.Generator:
@@ -51,15 +64,23 @@ def fit(
     learning_rate: float,
     epochs: int,
     batch_size: int,
+    probes: Sequence[Probe] = (),
 ) -> History:
-    """Compile and train a model; return its history.
+    """Compile and train a model; return its history. A training whose loss is no longer finite ends with that epoch.
 
     ``x`` holds images (n, 28, 28), shuffled every epoch, and ``validation`` is a pair like (x, y). With labels ``y``
     (n,) from 0 to 9 the model is a classifier trained with cross-entropy; labels are integers, and sparse
     categorical cross-entropy is the one-hot criterion without the zeros. With images ``y`` (n, 28, 28) from 0 to 1 it
     is an autoencoder trained with binary cross-entropy. ``optimizer`` is a name Keras knows ("rmsprop",
-    "adadelta", "sgd", "adam").
+    "adadelta", "sgd", "adam"). Every one of ``probes`` is asked after every epoch.
     """
+    probed = defaultdict(list)
+
+    def after_epoch(epoch: int, logs: Mapping[str, float]) -> None:
+        for name, value in (item for probe in probes for item in probe(model).items()):
+            probed[name].append(value)
+        model.stop_training = not np.isfinite(logs["loss"])
+
     classifies = y.ndim == 1
     model.compile(
         optimizer=keras.optimizers.get({"class_name": optimizer, "config": {"learning_rate": learning_rate}}),
@@ -75,10 +96,84 @@ def fit(
         epochs=epochs,
         batch_size=batch_size,
         validation_batch_size=EVALUATION_BATCH,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)],
         verbose=0,
     ).history
     names = {name: f"training_{name}".replace("training_val_", "validation_") for name in recorded}
-    return History({names[name]: values for name, values in recorded.items()})
+    return History({names[name]: values for name, values in recorded.items()} | probed)
+
+
+def zero_one_error(x: np.ndarray, y: np.ndarray, name: str) -> Probe:
+    """A probe of ``name``: the fraction of images ``x`` (n, 28, 28) whose most probable class is not ``y`` (n,)."""
+    return lambda model: {name: float(np.mean(model.predict_on_batch(x).argmax(axis=1) != y))}
+
+
+def gradients(
+    model: keras.Model, x: np.ndarray, y: np.ndarray, variables: Sequence[keras.Variable]
+) -> list[np.ndarray]:
+    """The gradient of the mean cross-entropy of images ``x`` (n, 28, 28) with labels ``y`` (n,), without any penalty.
+
+    One array for each of the classifier's ``variables``, of its shape, in nats per unit of the variable.
+    """
+    with tf.GradientTape() as tape:
+        loss = keras.losses.sparse_categorical_crossentropy(y, model(x, training=False))
+        criterion = tf.reduce_mean(loss)
+    return [gradient.numpy() for gradient in tape.gradient(criterion, [variable.value for variable in variables])]
+
+
+def hidden_layers(model: keras.Model) -> list[keras.layers.Dense]:
+    """The dense layers of a model before its last one, from the input on."""
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)][:-1]
+
+
+def penalty_pull(model: keras.Model, x: np.ndarray, y: np.ndarray) -> float:
+    """The norm of the L2 penalty's gradient with respect to the hidden weights, over that of the mean cross-entropy's.
+
+    ``x`` (n, 28, 28) and ``y`` (n,) are all training images and labels. 0 for a multilayer perceptron without penalty.
+    """
+    layers = hidden_layers(model)
+    by_data = gradients(model, x, y, [layer.kernel for layer in layers])
+    by_penalty = [
+        2 * layer.kernel_regularizer.l2 * layer.kernel.numpy() for layer in layers if layer.kernel_regularizer
+    ]
+    penalty, data = (np.sqrt(sum((gradient**2).sum() for gradient in pulls)) for pulls in (by_penalty, by_data))
+    return float(penalty / data)
+
+
+def learning_speed(x: np.ndarray, y: np.ndarray) -> Probe:
+    """A probe of ``learning_speed_1`` and so on, one for each hidden layer of a multilayer perceptron, input first.
+
+    The speed of a layer is the norm of the gradient of the criterion, over all of ``x`` (n, 28, 28) and ``y`` (n,),
+    with respect to the layer's biases. Source: Nielsen, Neural Networks and Deep Learning, chapter 5.
+    """
+
+    def probe(model: keras.Model) -> dict[str, float]:
+        biases = [layer.bias for layer in hidden_layers(model)]
+        norms = map(np.linalg.norm, gradients(model, x, y, biases))
+        return {f"learning_speed_{number}": float(norm) for number, norm in enumerate(norms, start=1)}
+
+    return probe
+
+
+def relative_change(model: keras.Model, parameters: int) -> Probe:
+    """A probe of ``relative_change``: the sum of |Δw / w| over all weights and biases, divided by ``parameters``.
+
+    Δw is the change of a weight since the probe was last asked, at first since it was made; one that is 0
+    adds nothing. Source: W4, which calls this the learning speed.
+    """
+    before = model.get_weights()
+
+    def probe(model: keras.Model) -> dict[str, float]:
+        nonlocal before
+        now = model.get_weights()
+        total = sum(
+            np.divide(np.abs(new - old), np.abs(new), out=np.zeros_like(new), where=new != 0).sum()
+            for old, new in zip(before, now, strict=True)
+        )
+        before = now
+        return {"relative_change": float(total / parameters)}
+
+    return probe
 
 
 def evaluate(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
@@ -102,7 +197,8 @@ def parameter_table(model: keras.Model) -> pd.DataFrame:
 def multiply_accumulates(model: keras.Model) -> pd.DataFrame:
     """One row per layer with weights: its kind, parameters, and multiply-accumulates for one image.
 
-    A dense layer uses each weight once; a convolution uses each at every place of its output.
+    A dense layer uses each weight once; a convolution uses each at every place of its output. The last column is what a
+    dense layer of the same input and output shapes would need, in weights and in multiply-accumulates.
     """
     weighted = [layer for layer in model.layers if layer.count_params()]
     return pd.DataFrame(
@@ -111,6 +207,7 @@ def multiply_accumulates(model: keras.Model) -> pd.DataFrame:
             "output shape": " × ".join(map(str, layer.output.shape[1:])),
             "parameters": layer.count_params(),
             "multiply-accumulates": int(np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:-1])),
+            "fully connected": int(np.prod(layer.input.shape[1:]) * np.prod(layer.output.shape[1:])),
         }
         for layer in weighted
     )

@@ -7,6 +7,7 @@ from jinja2 import Environment, FileSystemLoader
 
 STATUSES = {
     "ok": ("✓", "ok"),
+    "diverged": ("△", "diverged"),
     "failed": ("✗", "FAILED"),
     "stale": ("↻", "stale"),
     "missing": ("○", "missing"),

@@ -62,7 +62,7 @@ def write_page(root: Path, run: params.Run, dataset: str, profile: str) -> Path:
         nbformat.read(folder / "notebook.ipynb", as_version=4),
         title=params.load(root / "params" / f"{run.assignment}.yml").title,
         identity={key: str(value) for key, value in run.point.items()},
-        banners=banners(dataset, profile),
+        banners=[*banners(dataset, profile), *_divergence(folder)],
         status=status(folder, run),
         facts=_facts(folder),
         home="../" * run.path.count("/") + "index.html",
@@ -111,11 +111,25 @@ def write_index(root: Path, plan: list[params.Run], dataset: str, profile: str) 
 
 
 def status(folder: Path, run: params.Run) -> str:
-    """What became of a run: ok, stale (made with other parameters), failed (begun, not finished) or missing."""
+    """What became of a run: ok, diverged, stale (made with other parameters), failed (begun, not ended) or missing."""
     if (folder / "metrics.json").is_file() and (record := _record(folder)):
         made = {k: v for k, v in record["parameters"].items() if k not in results.SUPPLIED}
-        return "ok" if made == {k: v for k, v in run.parameters.items() if k not in results.SUPPLIED} else "stale"
+        if made != {k: v for k, v in run.parameters.items() if k not in results.SUPPLIED}:
+            return "stale"
+        return "diverged" if _divergence(folder) else "ok"
     return "failed" if (folder / "notebook.ipynb").is_file() else "missing"
+
+
+def _divergence(folder: Path) -> list[str]:
+    """A sentence for the page of a run in which replicates diverged."""
+    metrics = _metrics(folder)
+    seeds = [seed for seed, measured in metrics.items() if "diverged" in measured]
+    if not seeds:
+        return []
+    return [
+        f"Diverged: {len(seeds)} of {len(metrics)} replicates (seed {', '.join(seeds)}). Their training loss rose "
+        "above a hundred times that of guessing, or was not a finite number any more."
+    ]
 
 
 def _needs_page(root: Path, collection: str, run: params.Run) -> bool:
@@ -151,11 +165,13 @@ def _notebook(root: Path, collection: str, key: str, spec: params.Notebook, runs
 
 
 def _headline(folder: Path, metric: str | None) -> str | None:
+    values = [metrics[metric] for metrics in _metrics(folder).values() if metric in metrics]
+    return str(statistics.summarise(values)) if values else None
+
+
+def _metrics(folder: Path) -> dict[str, dict]:
     file = folder / "metrics.json"
-    if metric is None or not file.is_file():
-        return None
-    seeds = json.loads(file.read_text(encoding="utf-8"))
-    return str(statistics.summarise([metrics[metric] for metrics in seeds.values()]))
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def _record(folder: Path) -> dict:
