@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from noisy_digits.statistics import Summary, shown
+from noisy_digits.statistics import Summary, number, shown
 
 if TYPE_CHECKING:
     import keras
@@ -83,9 +83,7 @@ class Table:
 def _text(value: object) -> str:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "–"
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.2g}" if 0 < abs(value) < 0.001 else f"{value:.4f}"
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def digit_rows(rows: Mapping[str, np.ndarray], titles: Sequence[object]) -> Picture:
@@ -140,7 +138,7 @@ def learning_curves(histories: Sequence["History"]) -> Picture:
         log = quantity == "loss" and any(history.diverged for history in histories)
         axes.set(ylabel=QUANTITIES[quantity], yscale="log" if log else "linear")
         last = np.mean([history.curves[f"validation_{quantity}"][-1] for history in histories])
-        axes.set_title(f"validation {quantity} {last:.4f} at the end")
+        axes.set_title(f"validation {quantity} {number(last)} at the end")
     return Picture(figure, f"Learning curves: {'; '.join(said)}.")
 
 
@@ -156,12 +154,12 @@ def curves(histories: Sequence["History"], names: Mapping[str, str], label: str,
 def _draw_curves(axes: Axes, histories: Sequence["History"], names: Mapping[str, str]) -> list[str]:
     """Thin lines for the replicates and a thick one for the mean of those that got so far; and what they show."""
     said = []
-    for number, (name, legend) in enumerate(names.items()):
+    for place, (name, legend) in enumerate(names.items()):
         replicates = pd.DataFrame([history.curves[name] for history in histories])
         mean, epochs = replicates.mean(), np.arange(1, replicates.shape[1] + 1)
-        style = {"linestyle": LINES[number], "marker": MARKERS[number], "markersize": 3.5}
-        axes.plot(epochs, replicates.T, color=f"C{number}", alpha=0.35, linewidth=0.8)
-        axes.plot(epochs, mean, color=f"C{number}", label=legend, **style)
+        style = {"linestyle": LINES[place], "marker": MARKERS[place], "markersize": 3.5}
+        axes.plot(epochs, replicates.T, color=f"C{place}", alpha=0.35, linewidth=0.8)
+        axes.plot(epochs, mean, color=f"C{place}", label=legend, **style)
         said.append(f"{shown(name)} goes from {mean.iloc[0]:.3g} to {mean.iloc[-1]:.3g} in {len(epochs)} epochs")
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -183,10 +181,10 @@ def lines(
     """
     figure = Figure(figsize=(7.5, 3.8))
     axes = figure.subplots()
-    for number, (legend, y) in enumerate(values.items()):
-        axes.plot(x, y, color=f"C{number}", linestyle=LINES[number], label=legend)
+    for place, (legend, y) in enumerate(values.items()):
+        axes.plot(x, y, color=f"C{place}", linestyle=LINES[place], label=legend)
         if marks:
-            axes.plot(*marks[legend], "o", color=f"C{number}", fillstyle="none", markersize=8)
+            axes.plot(*marks[legend], "o", color=f"C{place}", fillstyle="none", markersize=8)
     axes.set(xlabel=labels[0], ylabel=labels[1], xscale=xscale)
     figure.legend(loc="outside upper center", ncols=len(values))
     said = "; ".join(f"{legend} goes from {y[0]:.3g} to {y[-1]:.3g}" for legend, y in values.items())
@@ -215,9 +213,9 @@ def against(
     ``along`` with ``xscale`` "log", linearly below its smallest level above 0. ``reference`` names values for
     horizontal lines; ``marked`` gives the level, with its interval, to be marked for a line.
     """
-    rows, theirs_all = (
-        table if table is None else table[table["metric"].isin(metrics)].sort_values(along)
-        for table in (summary, published)
+    rows, theirs = (
+        table[table["metric"].isin(metrics)]
+        for table in (summary, summary.iloc[:0] if published is None else published)
     )
     names, keys = (
         list(metrics) if column == "metric" else list(dict.fromkeys(rows[column])) for column in (panels, lines)
@@ -227,25 +225,15 @@ def against(
     said = []
     for axes, panel in zip(drawn, names, strict=True):
         twin = axes.twinx() if right else None
-        for number, key in enumerate(keys):
-            ours, theirs = (
-                table if table is None else table[(table[panels] == panel) & (table[lines] == key)]
-                for table in (rows, theirs_all)
-            )
-            if ours.empty:
-                continue
-            colour, label, side = f"C{number}", shown(key), twin if key in right else axes
-            style = {"color": colour, "marker": MARKERS[number], "linestyle": LINES[number], "label": label}
-            side.errorbar(ours[along], ours["mean"], ours["deviation"], **style)
-            if theirs is not None and len(theirs):
-                diamonds = {"color": colour, "fillstyle": "none", "markersize": 9, "label": f"published, {label}"}
-                side.plot(theirs[along], theirs["value"], "D", **diamonds)
-            values = ", ".join(f"{mean:.4g} at {shown(at)}" for at, mean in zip(ours[along], ours["mean"], strict=True))
-            said.append(f"{shown(panel)}{'' if panel == key else f', {label}'}: {values}")
-            if panels == "metric" and marked and key in marked:
-                said.append(_mark(axes, marked[key], colour, label))
-        for number, (name, value) in enumerate((reference or {}).items(), start=len(keys)):
-            axes.axhline(value, color=f"C{number}", linestyle="--", label=name)
+        for place, key in enumerate(keys):
+            line = [t[(t[panels] == panel) & (t[lines] == key)].sort_values(along) for t in (rows, theirs)]
+            if not line[0].empty:
+                name = shown(key) if panel == key else f"{shown(panel)}, {shown(key)}"
+                said.append(f"{name}: {_line(twin if key in right else axes, *line, along, place, shown(key))}")
+                if marked and key in marked:
+                    said.append(_mark(axes, marked[key], f"C{place}", shown(key)))
+        for place, (name, value) in enumerate((reference or {}).items(), start=len(keys)):
+            axes.axhline(value, color=f"C{place}", linestyle="--", label=name)
             said.append(f"{name} as a horizontal line")
         _finish_panel(axes, rows, along, xscale, panel if panels == "metric" else metrics[0])
         axes.set_title(_panel_title(rows, panel, along, lines) if panels == "metric" else shown(panel))
@@ -261,8 +249,19 @@ def against(
     handles = {}
     for axes in figure.axes:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3)
+    ours_first = sorted(handles, key=lambda label: label.startswith("published"))
+    figure.legend([handles[label] for label in ours_first], ours_first, loc="outside upper center", ncols=3)
     return Picture(figure, f"Line chart against {shown(along)}. {'; '.join(said)}.")
+
+
+def _line(axes: Axes, ours: pd.DataFrame, theirs: pd.DataFrame, along: str, place: int, label: str) -> str:
+    """Draw our means with their deviations, and the published values; say the means."""
+    style = {"color": f"C{place}", "marker": MARKERS[place], "linestyle": LINES[place], "label": label}
+    axes.errorbar(ours[along], ours["mean"], ours["deviation"], **style)
+    if len(theirs):
+        diamonds = {"color": f"C{place}", "fillstyle": "none", "markersize": 9, "label": f"published, {label}"}
+        axes.plot(theirs[along], theirs["value"], "D", **diamonds)
+    return ", ".join(f"{mean:.4g} at {shown(at)}" for at, mean in zip(ours[along], ours["mean"], strict=True))
 
 
 def _finish_panel(axes: Axes, rows: pd.DataFrame, along: str, xscale: str, metric: str) -> None:

@@ -187,7 +187,7 @@ def complete(folder: Path) -> bool:
     """Whether a run's folder holds its metrics and every model that it kept."""
     if not (folder / "metrics.json").is_file() or not (folder / "run.json").is_file():
         return False
-    kept = json.loads((folder / "run.json").read_text(encoding="utf-8"))["models"]
+    kept = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("models", [])
     return all((folder / name).is_file() for name in kept)
 
 
@@ -251,6 +251,6 @@ def beside_published(summary: pd.DataFrame, published: pd.DataFrame, collection:
     rows = []
     for *key, value in published.itertuples(index=False, name=None):
         mine, lost = (ours.get(k if len(k) > 1 else k[0]) for k in ((*key,), (*key[:-1], "diverged")))
-        difference = f"{mine.mean - value:+.4f}" if known and mine else "not comparable"
+        difference = statistics.number(mine.mean - value, sign="+") if known and mine else "not comparable"
         rows.append([*map(statistics.shown, key), value, str(mine or ("diverged" if lost else "not run")), difference])
     return pd.DataFrame(rows, columns=[*keys, "published", "ours", "difference"])

@@ -20,8 +20,15 @@ class Summary:
     high: float
 
     def __str__(self) -> str:
-        spread = f" ± {self.deviation:.4f}" if self.deviation >= 0 else ""
-        return f"{self.mean:.4f}{spread} (n = {self.n})"
+        spread = f" ± {number(self.deviation)}" if self.deviation >= 0 else ""
+        return f"{number(self.mean)}{spread} (n = {self.n})"
+
+
+def number(value: float, sign: str = "") -> str:
+    """A measured value as tables and sentences show it, "+" for ``sign`` shows a plus: 0.9713, 1.2e-05, 18,144,960."""
+    size = abs(value)
+    digits = ".2g" if 0 < size < 0.001 else ".4f" if size < 100 else ",.0f"
+    return f"{value:{sign}{digits}}"
 
 
 def summarise(values: Sequence[float]) -> Summary:
@@ -71,7 +78,7 @@ def listed(summary: pd.DataFrame) -> pd.DataFrame:
             "standard deviation": summary["deviation"],
             "n": summary["n"],
             "95 % interval of the mean": [
-                f"{low:.4f} to {high:.4f}" if n > 1 else "needs replicates"
+                f"{number(low)} to {number(high)}" if n > 1 else "needs replicates"
                 for low, high, n in zip(summary["low"], summary["high"], summary["n"], strict=True)
             ],
         }
