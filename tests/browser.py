@@ -3,8 +3,10 @@
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = [
@@ -24,6 +26,8 @@ MEASURE = """() => ({
     }),
     headings: document.querySelectorAll("h1").length,
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    anchors: Array.from(document.querySelectorAll("a[href]"), link => link.href),
+    identifiers: Array.from(document.querySelectorAll("[id]"), element => element.id),
 })"""
 
 
@@ -37,7 +41,8 @@ def open_pages(paths: Iterable[Path]) -> list[dict]:
 
     requests: addresses asked for besides the page and data: URLs; console: errors and warnings logged;
     errors: uncaught exceptions; images: natural widths, px; formulas: (width, height) of every <math>, px;
-    headings: number of h1; overflow: px by which the page is wider than the window.
+    headings: number of h1; overflow: px by which the page is wider than the window; broken: links and anchors that
+    lead nowhere; violations: what axe-core finds that is serious or critical, as (rule, first element).
     """
     if PROGRAM is None:
         pytest.skip("no chromium, chromium-browser or google-chrome on the PATH")
@@ -60,10 +65,26 @@ def _open(context, address: str) -> dict:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(address)
     measured = page.evaluate(MEASURE)
+    violations = [
+        (violation["id"], violation["nodes"][0]["html"])
+        for violation in Axe().run(page).response["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]
     page.close()
     return {
+        "broken": [
+            link for link in measured["anchors"] if not _leads_somewhere(link, address, measured["identifiers"])
+        ],
+        "violations": violations,
         "requests": [url for url in requests if url != address and not url.startswith("data:")],
         "console": console,
         "errors": errors,
         **measured,
     }
+
+
+def _leads_somewhere(link: str, address: str, identifiers: list[str]) -> bool:
+    target, _, anchor = link.partition("#")
+    if target == address:
+        return unquote(anchor) in ("", *identifiers)
+    return not link.startswith("file:") or Path(unquote(urlsplit(target).path)).is_file()

@@ -13,6 +13,9 @@ import time
 import psutil
 import pytest
 
+from noisy_digits import params
+from noisy_digits.html import overview
+
 from .conftest import MEASURE, MEASURE_PARAMETERS, build, environment, noisy_digits, write_notebook
 
 SLOW = "import time\ntime.sleep(1)\n" + MEASURE
@@ -137,6 +140,49 @@ def test_diverged_replicates_are_marked_and_the_others_go_on(toy):
     assert re.search(r"3 ok", index)
 
 
+CLAIMS = """\
+claims:
+  falls: {says: Accuracy falls with the scale, notebook: 1_measure, metric: test_accuracy, at: {scale: [0.5, 2.0]},
+          along: scale, below: 0.0}
+  submitted_is_low: {says: All is below one half, notebook: 1_measure, metric: test_accuracy, at: {scale: 0.5}, below: 0.5,
+          mistake: half the learning rate}
+"""
+
+
+def test_the_index_of_mnist_decides_claims_and_compares_published_numbers(toy):
+    params_file = toy / "params/toy.yml"
+    params_file.write_text(params_file.read_text() + CLAIMS)
+    assert build(toy, "--seeds", "3").returncode == 0
+    index = (toy / "reports/digits-quick/index.html").read_text()
+    assert index.count("not decided") == 2
+    assert "not comparable" in index
+    for folder in ("results", "reports"):
+        (toy / folder / "digits-quick").rename(toy / folder / "mnist")
+    overview.write_index(toy, params.plan(toy, "quick", 3), "mnist", "full")
+    words = " ".join(re.sub(r"<[^>]+>", " ", (toy / "reports/mnist/index.html").read_text()).split())
+    assert "Accuracy falls with the scale supported" in words
+    assert "All is below one half artefact : half the learning rate" in words
+    assert "scale 0.5 , test accuracy test accuracy 0.25 0.3433 ± 0.0100 (n = 3) +0.0933 no 0.6767 ± 0.0100" in words
+    assert "0123" not in words
+    assert "not comparable" not in words
+
+
+def test_an_assignment_is_a_folder_and_a_params_file(built):
+    before = made(built)
+    write_notebook(
+        built / "notebooks/second/1_count.ipynb", "seeds: int = 1  # replicates", "results.record({0: {'n': 7}})"
+    )
+    described = (
+        "title: A second one\nquestion: How many?\norder: 2\nnotebooks:\n  1_count: {title: Counting, headline: n}\n"
+    )
+    (built / "params/second.yml").write_text(described)
+    assert build(built).returncode == 0
+    assert made_since(built, before) == {"second/1_count/metrics.json", "second/1_count.html", "index.html"}
+    index = (built / "reports/digits-quick/index.html").read_text()
+    assert "A second one" in index
+    assert 'href="second/1_count.html"' in index
+
+
 def test_a_model_that_is_gone_is_trained_again(toy):
     keeping = (
         f"{MEASURE}\nif scale == 0.5 and learning_rate == 1.0:\n    import keras\n"
@@ -164,8 +210,8 @@ def test_a_killed_kernel_fails_its_run_in_one_line(toy):
 
 
 def test_a_run_without_its_headline_fails(toy):
-    params = toy / "params/toy.yml"
-    params.write_text(params.read_text().replace("headline: test_accuracy", "headline: test_acuracy"))
+    file = toy / "params/toy.yml"
+    file.write_text(file.read_text().replace("headline: test_accuracy", "headline: test_acuracy"))
     done = run_one(toy)
     assert done.returncode == 2
     assert "recorded no test_acuracy" in done.stderr

@@ -122,6 +122,9 @@ def broken():
     return notebook
 
 
+DOT = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/%3E"
+
+
 def run(recipe, scale, status="ok", headline="0.9913 ± 0.0004 (n = 3)"):
     return {
         "point": {"recipe": recipe, "scale": scale},
@@ -140,11 +143,35 @@ def collection():
         "introduction": "Four assignments on noisy digits, answered as submitted and corrected.",
         "banners": ["Data: 1,797 scans of scikit-learn, not MNIST."],
         "facts": {"Revision": "0123abc", "Made": "2025-01-01"},
+        "comparable": True,
         "assignments": [
             {
                 "name": "cnn_noise",
                 "title": "A convolutional network under Gaussian noise",
                 "question": "How does accuracy fall with the standard deviation of the noise?",
+                "figure": {"url": DOT, "alt": "A dot: accuracy against scale.", "href": "cnn_noise/9_summary.html"},
+                "claims": [
+                    {
+                        "says": "A little noise helps.",
+                        "verdict": "artefact",
+                        "mistake": "unequal images",
+                        "notebook": "2_training",
+                        "findings": {"as submitted": "0.04 (n = 3)", "corrected": "−0.01 (n = 3)"},
+                    }
+                ],
+                "published": [
+                    {
+                        "notebook": "Training with and without noise",
+                        "where": "scale 0.1",
+                        "metric": "test accuracy",
+                        "published": "0.8823",
+                        "ours": "0.8702 ± 0.0021 (n = 3)",
+                        "difference": "-0.0121",
+                        "allowed": "no",
+                        "corrected": "0.9913 ± 0.0004 (n = 3)",
+                        "href": "cnn_noise/2_training/recipe~as_submitted/scale~0.1.html",
+                    }
+                ],
                 "notebooks": [
                     {
                         "name": "1_data",
@@ -449,7 +476,17 @@ def test_no_text_becomes_markup_on_the_index(title, value, href):
         ]
         notebook = {"name": "n", "title": title, "summary": False, "columns": ["p"], "runs": runs}
         single = {**notebook, "columns": [], "runs": [{**runs[0], "point": {}}]}
-        assignment = {"name": "a", "title": title, "question": value + ".", "notebooks": [notebook, single]}
+        claim = {"says": title, "verdict": value, "mistake": value + ".", "notebook": "n", "findings": {"r": value}}
+        published = dict.fromkeys(("metric", "published", "ours", "difference", "allowed", "corrected"), value)
+        assignment = {
+            "name": "a",
+            "title": title,
+            "question": value + ".",
+            "notebooks": [notebook, single],
+            "figure": {"url": "data:,", "alt": value, "href": href},
+            "claims": [claim],
+            "published": [{**published, "notebook": title, "where": value + ".", "href": href}],
+        }
         return Elements(
             index.render(
                 {
@@ -483,6 +520,9 @@ def test_the_index_lists_every_run_with_status_and_number():
                 assert (entry["headline"] or "") in words
     assert "test accuracy by recipe and scale" in words
     assert "claims supported 4 of 7" in words
+    assert "A little noise helps. artefact: unequal images 0.04 (n = 3) −0.01 (n = 3)" in words
+    assert "scale 0.1, test accuracy test accuracy0.88230.8702 ± 0.0021 (n = 3)-0.0121no0.9913" in words
+    assert "its full collection alone decides" not in words
 
 
 def test_the_index_without_failures_has_no_failed_section():

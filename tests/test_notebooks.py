@@ -176,6 +176,8 @@ def test_every_page_opens_in_a_browser_with_the_network_off(quick):
         assert found["requests"] == [], page
         assert found["console"] == [], page
         assert found["errors"] == [], page
+        assert found["broken"] == [], page
+        assert found["violations"] == [], page
         assert found["headings"] == 1, page
         assert found["overflow"] <= 0, page
         assert all(width > 0 for width in found["images"]), page

@@ -58,11 +58,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 def index(arguments: argparse.Namespace) -> None:
     """Tabulate the results, bring pages up to date with the templates, and write the index."""
-    from noisy_digits.html import reports
+    from noisy_digits.html import overview
 
     root = project_root()
     plan = params.plan(root, arguments.profile, arguments.seeds)
-    reports.write_index(root, plan, _named(arguments.dataset), arguments.profile)
+    overview.write_index(root, plan, _named(arguments.dataset), arguments.profile)
 
 
 def show_data(arguments: argparse.Namespace) -> None:

@@ -80,14 +80,48 @@ class Notebook(Schema):
     submitted: list[Values] = []
 
 
+class Subtracted(Schema):
+    """What a claim subtracts, replicate by replicate: another metric, the same one elsewhere in the grid, or both."""
+
+    metric: str | None = None
+    at: Values = {}
+
+
+class Claim(Schema):
+    """A claim of a write-up, in our words, and the numbers that decide it: they must lie ``above`` and ``below``.
+
+    The number is ``metric`` of ``notebook`` at the grid values ``at`` (a list stands for each of its values), less
+    ``minus``; with ``along``, its change from level to level of that column; with ``steepest`` as well, the change to
+    that level less each other change. ``exact`` numbers have no replicates. ``mistake`` names what the claim is due to
+    where it holds as submitted and not corrected.
+    """
+
+    says: str
+    notebook: str
+    metric: str
+    at: Values = {}
+    minus: Subtracted | None = None
+    along: str | None = None
+    steepest: float | None = None
+    above: float | None = None
+    below: float | None = None
+    exact: bool = False
+    mistake: str = ""
+
+
 class Assignment(Schema):
-    """One params file: an assignment, its recipes and its notebooks."""
+    """One params file: an assignment, its recipes, its notebooks and the claims its write-up makes.
+
+    ``figure`` is the notebook, one without a grid, whose first figure stands for the assignment on the index.
+    """
 
     title: str
     question: str
     order: int
     recipes: dict[str, Values] = {}
     notebooks: dict[str, Notebook] = Field(min_length=1)
+    claims: dict[str, Claim] = {}
+    figure: str | None = None
 
 
 @dataclass(frozen=True)
@@ -146,9 +180,18 @@ def _explain(error: ValidationError) -> str:
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     where, message = ".".join(map(str, first["loc"])), first["msg"]
     if first["type"] == "extra_forbidden":
-        schema = {1: Assignment, 3: Notebook}.get(len(first["loc"]), Override)
+        schema = _schema(first["loc"])
         message = "unknown key" + near(first["loc"][-1], schema.model_fields)
     return f"{where}: {message}" if where else message
+
+
+def _schema(place: tuple) -> type[Schema]:
+    """What an unknown key at ``place`` should have been a key of."""
+    if len(place) == 1:
+        return Assignment
+    if place[0] == "claims":
+        return Claim if len(place) == 3 else Subtracted
+    return Notebook if len(place) == 3 else Override
 
 
 @dataclass(frozen=True)
@@ -235,6 +278,12 @@ def _assignment_runs(root: Path, name: str, assignment: Assignment, profile: str
             for point, values in _points(assignment, notebook, cells[key], profile, seeds, where)
         ]
         _check_submitted(notebook, where)
+    for key, claim in assignment.claims.items():
+        _check_claim(claim, assignment, f"{name}.yml: claims.{key}")
+    if assignment.figure is not None:
+        drawn = _notebook(assignment.figure, assignment, f"{name}.yml: figure")
+        if drawn.grid:
+            raise UserError(f"{name}.yml: figure: {assignment.figure} has a grid; name a notebook without one")
     return [run for group in runs.values() for run in group]
 
 
@@ -302,7 +351,7 @@ def _grid(
         if twice:
             raise UserError(f"{where}.grid.{key}: {twice[0]} appears twice")
     for override in notebook.overrides:
-        _check_where(override.where, grid, f"{where}.overrides")
+        _check_where(override.where, grid, f"{where}.overrides: where")
     return grid
 
 
@@ -322,9 +371,9 @@ def _grid_value(
 def _check_where(condition: Values, grid: Mapping[str, list], where: str) -> None:
     for key, value in condition.items():
         if key not in grid:
-            raise UserError(f"{where}: where.{key}: not in the grid{near(key, grid)}")
+            raise UserError(f"{where}.{key}: not in the grid{near(key, grid)}")
         if value not in grid[key]:
-            raise UserError(f"{where}: where.{key}: {value} is not in the grid (there: {grid[key]}); change both")
+            raise UserError(f"{where}.{key}: {value} is not in the grid (there: {grid[key]}); change both")
 
 
 def _check_submitted(notebook: Notebook, where: str) -> None:
@@ -335,6 +384,27 @@ def _check_submitted(notebook: Notebook, where: str) -> None:
             raise UserError(f"{where}.submitted: {row} does not say its {missing[0]}")
         for metric in row.keys() - notebook.grid.keys():
             _checked(metric, "float", row[metric], f"{where}.submitted.{metric}")
+
+
+def _notebook(key: str, assignment: Assignment, where: str) -> Notebook:
+    if key not in assignment.notebooks:
+        raise UserError(f"{where}: there is no notebook {key} in this file{near(key, assignment.notebooks)}")
+    return assignment.notebooks[key]
+
+
+def _check_claim(claim: Claim, assignment: Assignment, where: str) -> None:
+    """A claim has a region, and names values of the grid of a notebook there is."""
+    grid = _notebook(claim.notebook, assignment, f"{where}.notebook").grid
+    if claim.above is None and claim.below is None:
+        raise UserError(f"{where}: give above, below or both: the region that the number must lie in")
+    for at, place in ((claim.at, "at"), (claim.minus.at if claim.minus else {}, "minus.at")):
+        for key, value in at.items():
+            for level in value if isinstance(value, list) else [value]:
+                _check_where({key: level}, grid, f"{where}.{place}")
+    if claim.along and not isinstance(claim.at.get(claim.along), list):
+        raise UserError(f"{where}.along: at.{claim.along} must list the levels")
+    if claim.steepest is not None and claim.steepest not in claim.at.get(claim.along, [])[1:]:
+        raise UserError(f"{where}.steepest: {claim.steepest:g} is not a level after the first of at.{claim.along}")
 
 
 def _declared_and_checked(parameters: Mapping[str, Parameter], key: str, value: object, where: str) -> Any:

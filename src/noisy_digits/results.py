@@ -49,6 +49,11 @@ def lock(folder: Path, *, wait: bool) -> None:
         raise UserError(f"{folder} is being built by another process; wait for it to end") from None
 
 
+def read_json(path: Path) -> dict:
+    """The content of a JSON file, empty where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` whole or not at all, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,8 +106,7 @@ def tidy(folder: Path, runs: Iterable[params.Run]) -> pd.DataFrame:
     rows = [
         {"assignment": run.assignment, "notebook": run.notebook, **run.point, **row}
         for run in runs
-        if (file := folder / run.path / "metrics.json").is_file()
-        for row in _rows(json.loads(file.read_text(encoding="utf-8")))
+        for row in _rows(read_json(folder / run.path / "metrics.json"))
     ]
     return pd.DataFrame(rows, columns=["assignment", "notebook", *grid, "seed", "metric", "value"])
 
@@ -187,7 +191,7 @@ def complete(folder: Path) -> bool:
     """Whether a run's folder holds its metrics and every model that it kept."""
     if not (folder / "metrics.json").is_file() or not (folder / "run.json").is_file():
         return False
-    kept = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("models", [])
+    kept = read_json(folder / "run.json").get("models", [])
     return all((folder / name).is_file() for name in kept)
 
 
@@ -217,15 +221,19 @@ def _make_quick(root: Path, name: str) -> None:
 
 def published(assignment: str, notebook: str) -> pd.DataFrame:
     """The write-up's own numbers for ``notebook`` from the params file: grid columns, metric, value."""
-    spec = params.load(project_root() / "params" / f"{assignment}.yml").notebooks[notebook]
+    return submitted(params.load(project_root() / "params" / f"{assignment}.yml").notebooks[notebook])
+
+
+def submitted(notebook: params.Notebook) -> pd.DataFrame:
+    """The numbers that the write-up submitted for a notebook, one a row: grid columns, metric, value."""
     return pd.DataFrame(
         [
-            {**{key: row[key] for key in spec.grid}, "metric": metric, "value": value}
-            for row in spec.submitted
+            {**{key: row[key] for key in notebook.grid}, "metric": metric, "value": value}
+            for row in notebook.submitted
             for metric, value in row.items()
-            if metric not in spec.grid
+            if metric not in notebook.grid
         ],
-        columns=[*spec.grid, "metric", "value"],
+        columns=[*notebook.grid, "metric", "value"],
     )
 
 
@@ -240,17 +248,19 @@ def comparable(published: pd.DataFrame, collection: str) -> pd.DataFrame:
 
 
 def beside_published(summary: pd.DataFrame, published: pd.DataFrame, collection: str) -> pd.DataFrame:
-    """The published numbers with ours beside them: the grid columns, metric, published, ours, difference.
+    """The published numbers with ours beside them: the grid columns, metric, published, ours, difference, seed noise.
 
-    ``summary`` is what ``statistics.over_seeds`` makes. The difference is given where ``collection`` is MNIST in full;
-    anywhere else it reads "not comparable".
+    ``summary`` is what ``statistics.over_seeds`` makes. The difference, and whether it is within what another replicate
+    could give, are told where ``collection`` is MNIST in full; anywhere else they read "not comparable".
     """
-    known = collection == COMPARABLE
     ours = statistics.lookup(summary)
     keys = [column for column in published.columns if column != "value"]
     rows = []
     for *key, value in published.itertuples(index=False, name=None):
         mine, lost = (ours.get(k if len(k) > 1 else k[0]) for k in ((*key,), (*key[:-1], "diverged")))
-        difference = statistics.number(mine.mean - value, sign="+") if known and mine else "not comparable"
-        rows.append([*map(statistics.shown, key), value, str(mine or ("diverged" if lost else "not run")), difference])
-    return pd.DataFrame(rows, columns=[*keys, "published", "ours", "difference"])
+        told = ["not comparable", "not comparable"] if mine else ["–", "–"]
+        if mine and collection == COMPARABLE:
+            allowed = {True: "yes", False: "no", None: "needs replicates"}[statistics.allows(mine, value)]
+            told = [statistics.number(mine.mean - value, sign="+"), allowed]
+        rows.append([*map(statistics.shown, key), value, str(mine or ("diverged" if lost else "not run")), *told])
+    return pd.DataFrame(rows, columns=[*keys, "published", "ours", "difference", "seed noise allows it"])

@@ -116,6 +116,17 @@ def difference(table: pd.DataFrame, first: str, second: str, *, name: str) -> pd
     return gap.assign(metric=name)[list(table.columns)]
 
 
+def allows(replicates: Summary, value: float) -> bool | None:
+    """Whether ``value`` could be one more replicate: it lies in the 95 % prediction interval; None without replicates.
+
+    The interval is the mean ± Student's t times the deviation times √(1 + 1/n).
+    """
+    if replicates.n < 2:
+        return None
+    half = special.stdtrit(replicates.n - 1, 0.975) * replicates.deviation * np.sqrt(1 + 1 / replicates.n)
+    return bool(abs(value - replicates.mean) <= half)
+
+
 def sign(difference: Summary, words: tuple[str, str] = ("lower", "higher")) -> str:
     """On which side of 0 the 95 % interval of a mean difference lies, in ``words``; or that replicates cannot tell."""
     if difference.n < 2:

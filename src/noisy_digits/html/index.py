@@ -21,12 +21,14 @@ _ENVIRONMENT = Environment(
 def render(collection: dict) -> str:
     """The collection's index page, without scripts; it loads nothing.
 
-    collection has title, introduction, banners, facts and assignments;
-    an assignment has name, title, notebooks and optionally question;
+    collection has title, introduction, banners, comparable (whether claims are decided), facts and assignments;
+    an assignment has name, title, notebooks and optionally question, figure (url, alt, href), claims and published;
     a notebook has name, title, summary (it reads other runs), columns (the grid's, possibly none) and runs,
     in the order to show;
     a run has point, href (relative to the page, not percent-encoded, or None), status (a key of STATUSES)
-    and, once it ran, headline, headline_name and time.
+    and, once it ran, headline, headline_name and time;
+    a claim has says, verdict, mistake, notebook (its name) and findings (text by recipe);
+    a published row has notebook (its title), where, metric, published, ours, difference, allowed, corrected and href.
     """
     runs = [
         (assignment, notebook, run)

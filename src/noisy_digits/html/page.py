@@ -67,6 +67,19 @@ def render(
     return html
 
 
+def first_figure(notebook: NotebookNode) -> dict[str, str] | None:
+    """The first figure among an executed notebook's outputs, its ``url`` (data:) and ``alt``; None without any.
+
+    Raises ValueError for an image without alt text.
+    """
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            for kind in _IMAGES:
+                if kind in output.get("data", {}):
+                    return {"url": _data_url(output, kind), "alt": _alt(output, kind, cell)}
+    return None
+
+
 @cache
 def _exporter() -> HTMLExporter:
     exporter = HTMLExporter(

@@ -1,13 +1,11 @@
-"""Pages and index of a collection, put together from its plan and its results."""
+"""The pages of a collection, each put together from a run's plan and its results."""
 
-import json
 from pathlib import Path
 
 import nbformat
 
-from noisy_digits import params, results, statistics
+from noisy_digits import params, results
 from noisy_digits.errors import UserError
-from noisy_digits.html import index
 
 DATA_BANNERS = {
     "digits": "Data: scikit-learn's 1,797 scanned digits, brought to 28 × 28 pixels. They are not MNIST, and no number "
@@ -17,11 +15,6 @@ DATA_BANNERS = {
 }
 QUICK_BANNER = (
     "Quick profile: a short training on a small part of the data, which shows that everything runs. It is not a result."
-)
-DATA_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "scikit-learn's digits"}
-INTRODUCTION = (
-    "Course assignments on noisy digits, answered twice: as submitted, with the mistakes of the write-up, so that its "
-    "numbers reappear, and corrected. The test set serves as the validation set everywhere, as in the write-ups."
 )
 
 
@@ -72,47 +65,21 @@ def write_page(root: Path, run: params.Run, dataset: str, profile: str) -> Path:
     return path
 
 
-def write_index(root: Path, plan: list[params.Run], dataset: str, profile: str) -> None:
-    """Write results.csv, the pages of failed runs and index.html of a collection."""
+def renew_pages(root: Path, plan: list[params.Run], dataset: str, profile: str) -> None:
+    """Render the pages of failed runs, those that are missing, and those older than what renders them."""
     collection = results.collection_name(dataset, profile)
-    folder = root / "results" / collection
-    results.write_text(folder / "results.csv", results.tidy(folder, plan).to_csv(index=False))
+    renderers = max(file.stat().st_mtime for file in Path(__file__).parent.iterdir() if file.is_file())
     for run in plan:
-        if (folder / run.path / "notebook.ipynb").is_file() and _needs_page(root, collection, run):
+        folder, page = root / "results" / collection / run.path, root / "reports" / collection / f"{run.path}.html"
+        if (folder / "notebook.ipynb").is_file() and (
+            status(folder, run) == "failed" or not page.is_file() or page.stat().st_mtime < renderers
+        ):
             write_page(root, run, dataset, profile)
-    seconds = sum(_record(folder / run.path).get("seconds", 0) for run in plan)
-    html = index.render(
-        {
-            "title": f"Noisy Digits: {DATA_TITLES[dataset]}" + (", quick profile" if profile == "quick" else ""),
-            "introduction": INTRODUCTION,
-            "banners": banners(dataset, profile),
-            "facts": {"runs": str(len(plan)), "time of all runs": _duration(seconds)},
-            "assignments": [
-                {
-                    "name": name,
-                    "title": assignment.title,
-                    "question": assignment.question,
-                    "notebooks": [
-                        _notebook(
-                            root,
-                            collection,
-                            key,
-                            spec,
-                            [r for r in plan if (r.assignment, r.notebook) == (name, key)],
-                        )
-                        for key, spec in assignment.notebooks.items()
-                    ],
-                }
-                for name, assignment in params.assignments(root).items()
-            ],
-        }
-    )
-    results.write_text(root / "reports" / collection / "index.html", html)
 
 
 def status(folder: Path, run: params.Run) -> str:
     """What became of a run: ok, diverged, stale (made with other parameters), failed (begun, not ended) or missing."""
-    if (folder / "metrics.json").is_file() and (record := _record(folder)):
+    if (folder / "metrics.json").is_file() and (record := results.read_json(folder / "run.json")):
         made = {k: v for k, v in record["parameters"].items() if k not in results.SUPPLIED}
         if made != {k: v for k, v in run.parameters.items() if k not in results.SUPPLIED}:
             return "stale"
@@ -122,7 +89,7 @@ def status(folder: Path, run: params.Run) -> str:
 
 def _divergence(folder: Path) -> list[str]:
     """A sentence for the page of a run in which replicates diverged."""
-    metrics = _metrics(folder)
+    metrics = results.read_json(folder / "metrics.json")
     seeds = [seed for seed, measured in metrics.items() if "diverged" in measured]
     if not seeds:
         return []
@@ -132,60 +99,13 @@ def _divergence(folder: Path) -> list[str]:
     ]
 
 
-def _needs_page(root: Path, collection: str, run: params.Run) -> bool:
-    """Whether a run failed, or its page is older than what renders it."""
-    page = root / "reports" / collection / f"{run.path}.html"
-    renderers = [file.stat().st_mtime for file in Path(__file__).parent.iterdir() if file.is_file()]
-    failed = status(root / "results" / collection / run.path, run) == "failed"
-    return failed or not page.is_file() or page.stat().st_mtime < max(renderers)
-
-
-def _notebook(root: Path, collection: str, key: str, spec: params.Notebook, runs: list[params.Run]) -> dict:
-    rows = []
-    for run in runs:
-        folder = root / "results" / collection / run.path
-        record, page = _record(folder), f"{run.path}.html"
-        rows.append(
-            {
-                "point": {name: str(value) for name, value in run.point.items()},
-                "href": page if (root / "reports" / collection / page).is_file() or record else None,
-                "status": status(folder, run),
-                "headline": _headline(folder, run.headline),
-                "headline_name": (spec.headline or "").replace("_", " "),
-                "time": _duration(record["seconds"]) if record else None,
-            }
-        )
-    return {
-        "name": key,
-        "title": spec.title,
-        "summary": bool(spec.reads) and not spec.grid,
-        "columns": list(spec.grid),
-        "runs": rows,
-    }
-
-
-def _headline(folder: Path, metric: str | None) -> str | None:
-    values = [metrics[metric] for metrics in _metrics(folder).values() if metric in metrics]
-    return str(statistics.summarise(values)) if values else None
-
-
-def _metrics(folder: Path) -> dict[str, dict]:
-    file = folder / "metrics.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-
-
-def _record(folder: Path) -> dict:
-    file = folder / "run.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-
-
 def _facts(folder: Path) -> dict[str, str]:
-    record = _record(folder)
+    record = results.read_json(folder / "run.json")
     if not record:
         return {}
     return {
         "made": record["started"].replace("T", " ").replace("Z", " UTC"),
-        "time": _duration(record["seconds"]),
+        "time": duration(record["seconds"]),
         "threads": str(record["threads"]),
         "machine": record["machine"],
         "versions": ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
@@ -194,5 +114,6 @@ def _facts(folder: Path) -> dict[str, str]:
     }
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds for reading: 41 s, 7 min."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
