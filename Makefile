@@ -33,7 +33,7 @@ quick: override PROFILE := quick
 quick: reports ## the same with short trainings on little data: minutes, and no result
 
 test: $(READY) ## run the tests
-	@'$(BIN)'/python -m pytest
+	@'$(BIN)'/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(READY) ## check style: package, tests and notebooks
 	@'$(BIN)'/ruff check

@@ -144,8 +144,8 @@ CLAIMS = """\
 claims:
   falls: {says: Accuracy falls with the scale, notebook: 1_measure, metric: test_accuracy, at: {scale: [0.5, 2.0]},
           along: scale, below: 0.0}
-  submitted_is_low: {says: All is below one half, notebook: 1_measure, metric: test_accuracy, at: {scale: 0.5}, below: 0.5,
-          mistake: half the learning rate}
+  submitted_is_low: {says: All is below one half, notebook: 1_measure, metric: test_accuracy, at: {scale: 0.5},
+                     below: 0.5, mistake: half the learning rate}
 """
 
 

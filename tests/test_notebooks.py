@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from noisy_digits import params
+from noisy_digits import params, results
 from noisy_digits.html import reports
 
 from .browser import open_pages
@@ -190,6 +190,22 @@ def test_pages_say_in_alternative_text_what_their_figures_show(quick):
         images = re.findall(r"<img[^>]*>", page.read_text())
         assert images
         assert all(len(re.search(r'alt="([^"]*)"', image)[1]) > 30 for image in images), page
+
+
+def test_pages_are_small(quick):
+    sizes = sorted(page.stat().st_size for page in quick.glob("reports/digits-quick/**/*.html"))
+    assert sizes[len(sizes) // 2] <= 150_000
+    assert sizes[-1] <= 1_500_000
+
+
+def test_the_index_shows_a_key_figure_and_every_published_number_of_each_assignment(quick):
+    index = (quick / "reports/digits-quick/index.html").read_text()
+    described = params.assignments(quick).values()
+    assert index.count("<figure>") == len(described) == 4
+    rows = sum(len(results.submitted(spec)) for assignment in described for spec in assignment.notebooks.values())
+    assert rows > 60
+    assert index.count("not comparable") == 2 * rows
+    assert index.count("<b>not decided</b>") == sum(len(assignment.claims) for assignment in described)
 
 
 def test_every_link_of_the_index_leads_to_a_page(quick):
