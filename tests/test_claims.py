@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noisy_digits import claims, statistics
-from noisy_digits.params import Claim
+from noisy_digits.schema import Claim
 
 SPREAD = (-0.01, 0.0, 0.01)
 

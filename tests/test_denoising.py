@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisy_digits import denoising, models, noise, params, plots
+from noisy_digits import denoising, models, noise, plots, schema
 from noisy_digits.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -55,8 +55,8 @@ def test_what_is_wrong_with_a_denoiser_is_said(name, message):
 
 def test_params_know_the_same_denoisers():
     names = {*denoising.FILTERS, *denoising.AUTOENCODERS}
-    assert set(get_args(params.CONSTRAINTS["denoiser"])) == names
-    assert set(get_args(params.CONSTRAINTS["architecture"])) == set(denoising.AUTOENCODERS)
+    assert set(get_args(schema.CONSTRAINTS["denoiser"])) == names
+    assert set(get_args(schema.CONSTRAINTS["architecture"])) == set(denoising.AUTOENCODERS)
 
 
 def test_an_unknown_architecture_is_refused():

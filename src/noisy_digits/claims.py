@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from noisy_digits import statistics
-from noisy_digits.params import Claim
+from noisy_digits.schema import Claim
 from noisy_digits.statistics import Summary
 
 REPLICATES = 3

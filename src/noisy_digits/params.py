@@ -1,4 +1,4 @@
-"""params/*.yml: their schema, and the runs they plan. Everything wrong in them is found here, before any kernel."""
+"""The runs that params/*.yml plan, checked against the notebooks: everything wrong is found here, before any kernel."""
 
 import ast
 import itertools
@@ -7,121 +7,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-
-from noisy_digits import data
 from noisy_digits.errors import UserError, near
+from noisy_digits.schema import TYPES, Assignment, Claim, Notebook, Values, checked, load
 
 PROFILES = ("full", "quick")
-
-Values = dict[str, Any]
-NonNegative = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-CONSTRAINTS = {
-    "scale": NonNegative,
-    "scales": list[NonNegative],
-    "noisy_scale": NonNegative,
-    "left_out": list[NonNegative],
-    "image_weight": Fraction,
-    "noise_factor": NonNegative,
-    "validation_noise_factor": NonNegative,
-    "noise_level": Fraction,
-    "dropout": Fraction,
-    "l2": NonNegative,
-    "learning_rate": Annotated[float, Field(gt=0)],
-    "epochs": Count,
-    "batch_size": Count,
-    "hidden_layers": Count,
-    "per_class": Count,
-    "divisor": Annotated[int, Field(ge=0)],
-    "shift": NonNegative,
-    "rotation": NonNegative,
-    "train_size": Count,
-    "test_size": Count,
-    "seeds": Count,
-    "optimizer": Literal["rmsprop", "adadelta", "sgd", "adam"],
-    "architecture": Literal["dense", "convolutional"],
-    "denoiser": Literal["none", "median_3", "median_5", "dense", "convolutional"],
-    "standardise": Literal[tuple(data.STANDARDISATIONS)],
-}
-TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
-STRICT = ConfigDict(strict=True, allow_inf_nan=False)
-
-
-class Schema(BaseModel):
-    """Strict: unknown keys are refused, and a number must be written as a number."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Override(Schema):
-    """Parameters ``set`` to other values at the grid points ``where`` these grid values hold."""
-
-    where: Values = Field(min_length=1)
-    set: Values = Field(min_length=1)
-
-
-class Notebook(Schema):
-    """How one notebook is run: what is fixed, what varies, with how many seeds."""
-
-    title: str
-    fixed: Values = {}
-    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
-    overrides: list[Override] = []
-    seeds: Count = 1
-    quick: Values = {}
-    threads: Count = 1
-    reads: list[str] = []
-    headline: str | None = None
-    submitted: list[Values] = []
-
-
-class Subtracted(Schema):
-    """What a claim subtracts, replicate by replicate: another metric, the same one elsewhere in the grid, or both."""
-
-    metric: str | None = None
-    at: Values = {}
-
-
-class Claim(Schema):
-    """A claim of a write-up, in our words, and the numbers that decide it: they must lie ``above`` and ``below``.
-
-    The number is ``metric`` of ``notebook`` at the grid values ``at`` (a list stands for each of its values), less
-    ``minus``; with ``along``, its change from level to level of that column; with ``steepest`` as well, the change to
-    that level less each other change. ``exact`` numbers have no replicates. ``mistake`` names what the claim is due to
-    where it holds as submitted and not corrected.
-    """
-
-    says: str
-    notebook: str
-    metric: str
-    at: Values = {}
-    minus: Subtracted | None = None
-    along: str | None = None
-    steepest: float | None = None
-    above: float | None = None
-    below: float | None = None
-    exact: bool = False
-    mistake: str = ""
-
-
-class Assignment(Schema):
-    """One params file: an assignment, its recipes, its notebooks and the claims its write-up makes.
-
-    ``figure`` is the notebook, one without a grid, whose first figure stands for the assignment on the index.
-    """
-
-    title: str
-    question: str
-    order: int
-    recipes: dict[str, Values] = {}
-    notebooks: dict[str, Notebook] = Field(min_length=1)
-    claims: dict[str, Claim] = {}
-    figure: str | None = None
 
 
 @dataclass(frozen=True)
@@ -146,52 +37,6 @@ class Run:
     def fingerprint(self) -> str:
         """Everything in the params files that its result depends on, as one line of JSON."""
         return json.dumps([self.parameters, self.submitted], sort_keys=True)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, which by itself keeps the last of two equal keys without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [self.construct_object(key) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f'the key "{key}" appears twice', node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def load(path: Path) -> Assignment:
-    """Read one params file. Raises UserError naming the file, the key and what is allowed there."""
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path.name}{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
-    try:
-        return Assignment.model_validate(content)
-    except ValidationError as error:
-        raise UserError(f"{path.name}: {_explain(error)}") from None
-
-
-def _explain(error: ValidationError) -> str:
-    """The first mistake in one line; a misspelt key before the key that it leaves missing."""
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    where, message = ".".join(map(str, first["loc"])), first["msg"]
-    if first["type"] == "extra_forbidden":
-        schema = _schema(first["loc"])
-        message = "unknown key" + near(first["loc"][-1], schema.model_fields)
-    return f"{where}: {message}" if where else message
-
-
-def _schema(place: tuple) -> type[Schema]:
-    """What an unknown key at ``place`` should have been a key of."""
-    if len(place) == 1:
-        return Assignment
-    if place[0] == "claims":
-        return Claim if len(place) == 3 else Subtracted
-    return Notebook if len(place) == 3 else Override
 
 
 @dataclass(frozen=True)
@@ -304,7 +149,7 @@ def _check_recipes(assignment: Assignment, cells: Mapping[str, Mapping[str, Para
             where = f"{file}: recipes.{recipe}.{key}"
             if key not in known:
                 raise UserError(f"{where}: no notebook declares such a parameter{near(key, known)}")
-            _checked(key, known[key].type, value, where)
+            checked(key, known[key].type, value, where)
 
 
 def _points(
@@ -383,7 +228,7 @@ def _check_submitted(notebook: Notebook, where: str) -> None:
         if missing:
             raise UserError(f"{where}.submitted: {row} does not say its {missing[0]}")
         for metric in row.keys() - notebook.grid.keys():
-            _checked(metric, "float", row[metric], f"{where}.submitted.{metric}")
+            checked(metric, "float", row[metric], f"{where}.submitted.{metric}")
 
 
 def _notebook(key: str, assignment: Assignment, where: str) -> Notebook:
@@ -393,14 +238,14 @@ def _notebook(key: str, assignment: Assignment, where: str) -> Notebook:
 
 
 def _check_claim(claim: Claim, assignment: Assignment, where: str) -> None:
-    """A claim has a region, and names values of the grid of a notebook there is."""
+    """A claim has a region, and names columns of the grid of a notebook there is; not every level need be run."""
     grid = _notebook(claim.notebook, assignment, f"{where}.notebook").grid
     if claim.above is None and claim.below is None:
         raise UserError(f"{where}: give above, below or both: the region that the number must lie in")
     for at, place in ((claim.at, "at"), (claim.minus.at if claim.minus else {}, "minus.at")):
-        for key, value in at.items():
-            for level in value if isinstance(value, list) else [value]:
-                _check_where({key: level}, grid, f"{where}.{place}")
+        for key in at:
+            if key not in grid:
+                raise UserError(f"{where}.{place}.{key}: not in the grid of {claim.notebook}{near(key, grid)}")
     if claim.along and not isinstance(claim.at.get(claim.along), list):
         raise UserError(f"{where}.along: at.{claim.along} must list the levels")
     if claim.steepest is not None and claim.steepest not in claim.at.get(claim.along, [])[1:]:
@@ -410,27 +255,4 @@ def _check_claim(claim: Claim, assignment: Assignment, where: str) -> None:
 def _declared_and_checked(parameters: Mapping[str, Parameter], key: str, value: object, where: str) -> Any:
     if key not in parameters:
         raise UserError(f"{where}: the notebook declares no such parameter{near(key, parameters)}")
-    return _checked(key, parameters[key].type, value, where)
-
-
-def _checked(name: str, kind: str, given: object, where: str) -> Any:
-    """The value, as the type the notebook declares and within the limits of its name."""
-    try:
-        value = TypeAdapter(TYPES[kind], config=STRICT).validate_python(given)
-        constraint = CONSTRAINTS.get(name)
-        return value if constraint is None else TypeAdapter(constraint, config=STRICT).validate_python(value)
-    except ValidationError as error:
-        message, place = error.errors()[0]["msg"], error.errors()[0]["loc"]
-        if isinstance(given, list) and place:
-            where, given = f"{where}[{place[0]}]", given[place[0]]
-        if isinstance(given, str) and kind in ("int", "float", "list") and _is_number(given):
-            message = "text, not a number; YAML wants a decimal point before an exponent, as in 1.0e-4, and no quotes"
-        raise UserError(f"{where}: {given!r}: {message[0].lower()}{message[1:]}") from None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return checked(key, parameters[key].type, value, where)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from noisy_digits import params, statistics
+from noisy_digits import params, schema, statistics
 from noisy_digits.errors import UserError
 from noisy_digits.project import project_root
 
@@ -221,10 +221,10 @@ def _make_quick(root: Path, name: str) -> None:
 
 def published(assignment: str, notebook: str) -> pd.DataFrame:
     """The write-up's own numbers for ``notebook`` from the params file: grid columns, metric, value."""
-    return submitted(params.load(project_root() / "params" / f"{assignment}.yml").notebooks[notebook])
+    return submitted(schema.load(project_root() / "params" / f"{assignment}.yml").notebooks[notebook])
 
 
-def submitted(notebook: params.Notebook) -> pd.DataFrame:
+def submitted(notebook: schema.Notebook) -> pd.DataFrame:
     """The numbers that the write-up submitted for a notebook, one a row: grid columns, metric, value."""
     return pd.DataFrame(
         [

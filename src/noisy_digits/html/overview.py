@@ -6,7 +6,7 @@ from typing import Any
 import nbformat
 import pandas as pd
 
-from noisy_digits import claims, params, results, statistics
+from noisy_digits import claims, params, results, schema, statistics
 from noisy_digits.html import index, reports
 
 DATA_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "scikit-learn's digits"}
@@ -38,7 +38,7 @@ def write_index(root: Path, plan: list[params.Run], dataset: str, profile: str) 
 
 
 def _assignment(
-    root: Path, collection: str, name: str, assignment: params.Assignment, plan: list[params.Run]
+    root: Path, collection: str, name: str, assignment: schema.Assignment, plan: list[params.Run]
 ) -> dict[str, Any]:
     folder = root / "results" / collection
     runs = {key: [run for run in plan if run.notebook == key] for key in assignment.notebooks}
@@ -74,7 +74,7 @@ def _figure(folder: Path, path: str) -> dict[str, str] | None:
     return found and found | {"href": f"{path}.html"}
 
 
-def _notebook(root: Path, collection: str, key: str, spec: params.Notebook, runs: list[params.Run]) -> dict[str, Any]:
+def _notebook(root: Path, collection: str, key: str, spec: schema.Notebook, runs: list[params.Run]) -> dict[str, Any]:
     rows = []
     for run in runs:
         folder = root / "results" / collection / run.path
@@ -109,14 +109,14 @@ def _headline(folder: Path, metric: str | None) -> str | None:
     return str(statistics.summarise(values)) if values else None
 
 
-def _claim(claim: params.Claim, verdict: claims.Verdict) -> dict[str, Any]:
+def _claim(claim: schema.Claim, verdict: claims.Verdict) -> dict[str, Any]:
     word, _, mistake = verdict.word.partition(": ")
     findings = {statistics.shown(recipe) or "finding": str(finding) for recipe, finding in verdict.findings.items()}
     return {"says": claim.says, "verdict": word, "mistake": mistake, "findings": findings, "notebook": claim.notebook}
 
 
 def _published(
-    root: Path, collection: str, spec: params.Notebook, table: pd.DataFrame, runs: list[params.Run]
+    root: Path, collection: str, spec: schema.Notebook, table: pd.DataFrame, runs: list[params.Run]
 ) -> list[dict[str, Any]]:
     """A row for every number submitted, with ours as submitted and corrected, and the page they come from."""
     summary, theirs = statistics.over_seeds(table), results.submitted(spec)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import nbformat
 
-from noisy_digits import params, results
+from noisy_digits import params, results, schema
 from noisy_digits.errors import UserError
 
 DATA_BANNERS = {
@@ -53,7 +53,7 @@ def write_page(root: Path, run: params.Run, dataset: str, profile: str) -> Path:
     folder = root / "results" / collection / run.path
     html = page.render(
         nbformat.read(folder / "notebook.ipynb", as_version=4),
-        title=params.load(root / "params" / f"{run.assignment}.yml").title,
+        title=schema.load(root / "params" / f"{run.assignment}.yml").title,
         identity={key: str(value) for key, value in run.point.items()},
         banners=[*banners(dataset, profile), *_divergence(folder)],
         status=status(folder, run),
