@@ -16,7 +16,7 @@ import pytest
 from noisy_digits import params
 from noisy_digits.html import overview
 
-from .conftest import MEASURE, MEASURE_PARAMETERS, build, environment, noisy_digits, write_notebook
+from .conftest import MEASURE, MEASURE_PARAMETERS, REPOSITORY, build, environment, noisy_digits, write_notebook
 
 SLOW = "import time\ntime.sleep(1)\n" + MEASURE
 
@@ -167,20 +167,20 @@ def test_the_index_of_mnist_decides_claims_and_compares_published_numbers(toy):
     assert "not comparable" not in words
 
 
-def test_an_assignment_is_a_folder_and_a_params_file(built):
+def test_the_readmes_new_assignment_is_a_folder_and_a_params_file(built):
     before = made(built)
-    write_notebook(
-        built / "notebooks/second/1_count.ipynb", "seeds: int = 1  # replicates", "results.record({0: {'n': 7}})"
-    )
-    described = (
-        "title: A second one\nquestion: How many?\norder: 2\nnotebooks:\n  1_count: {title: Counting, headline: n}\n"
-    )
-    (built / "params/second.yml").write_text(described)
+    described = re.search(r"```yaml\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)[1]
+    (built / "params/mine.yml").write_text(described)
+    parameters = "scale: float = 0.5  # noise\nseeds: int = 1  # replicates"
+    measure = "results.record({seed: {'test_accuracy': 1 - scale} for seed in range(seeds)})"
+    write_notebook(built / "notebooks/mine/1_first.ipynb", parameters, measure)
     assert build(built).returncode == 0
-    assert made_since(built, before) == {"second/1_count/metrics.json", "second/1_count.html", "index.html"}
+    points = {f"mine/1_first/scale~{scale}" for scale in ("0.0", "0.5")}
+    results = {f"{point}/metrics.json" for point in points}
+    assert made_since(built, before) == results | {f"{point}.html" for point in points} | {"index.html"}
     index = (built / "reports/digits-quick/index.html").read_text()
-    assert "A second one" in index
-    assert 'href="second/1_count.html"' in index
+    assert all(text in index for text in ("My assignment", "Noise costs accuracy.", "0.91"))
+    assert 'href="mine/1_first/scale~0.5.html"' in index.replace("%7E", "~")
 
 
 def test_a_model_that_is_gone_is_trained_again(toy):
