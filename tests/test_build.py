@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from noisy_digits import params
-from noisy_digits.html import overview
+from noisy_digits.html import overview, reports
 
 from .conftest import MEASURE, MEASURE_PARAMETERS, REPOSITORY, build, environment, noisy_digits, write_notebook
 
@@ -138,6 +138,7 @@ def test_diverged_replicates_are_marked_and_the_others_go_on(toy):
     index = (toy / "reports/digits-quick/index.html").read_text()
     assert re.search(r"2 diverged", index)
     assert re.search(r"3 ok", index)
+    assert "0.6767 (n = 1), 1 diverged" in index
 
 
 CLAIMS = """\
@@ -160,11 +161,24 @@ def test_the_index_of_mnist_decides_claims_and_compares_published_numbers(toy):
         (toy / folder / "digits-quick").rename(toy / folder / "mnist")
     overview.write_index(toy, params.plan(toy, "quick", 3), "mnist", "full")
     words = " ".join(re.sub(r"<[^>]+>", " ", (toy / "reports/mnist/index.html").read_text()).split())
-    assert "Accuracy falls with the scale supported" in words
-    assert "All is below one half artefact : half the learning rate" in words
+    assert re.search(r"Accuracy falls with the scale every change of .* &lt; 0 supported", words)
+    assert re.search(
+        r"All is below one half test accuracy at scale 0.5 &lt; 0.5 artefact : half the learning rate", words
+    )
     assert "scale 0.5 , test accuracy test accuracy 0.25 0.3433 ± 0.0100 (n = 3) +0.0933 no 0.6767 ± 0.0100" in words
     assert "0123" not in words
     assert "not comparable" not in words
+
+
+def test_a_summary_of_what_is_no_longer_as_planned_is_stale(built):
+    planned = params.plan(built, "quick")
+    folder = built / "results/digits-quick"
+    assert set(reports.statuses(folder, planned).values()) == {"ok"}
+    (folder / planned[0].path / "metrics.json").unlink()
+    found = reports.statuses(folder, planned)
+    assert found.pop(planned[0].path) == "failed"
+    assert found.pop("toy/2_summary") == "stale"
+    assert set(found.values()) == {"ok"}
 
 
 def test_the_readmes_new_assignment_is_a_folder_and_a_params_file(built):

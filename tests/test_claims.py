@@ -40,13 +40,16 @@ def word(made, **means):
         (0.9, 0.9, "supported"),
         (0.5, 0.9, "supported"),
         (0.5, 0.5, "refuted"),
-        (0.9, 0.5, "artefact: a slip"),
-        (0.9, 0.8, "not distinguishable"),
+        (0.9, 0.5, "artefact"),
+        (0.9, 0.8, "artefact"),
+        (0.5, 0.8, "not distinguishable"),
         (0.8, 0.5, "refuted"),
     ],
 )
 def test_the_corrected_recipe_decides_and_what_holds_only_as_submitted_is_an_artefact(submitted, corrected, expected):
-    assert word(HIGH, as_submitted={0.1: submitted}, corrected={0.1: corrected}) == expected
+    verdict = claims.decide(HIGH, table(as_submitted={0.1: submitted}, corrected={0.1: corrected}))
+    assert verdict.word == expected
+    assert verdict.mistake == ("a slip" if expected == "artefact" else "")
 
 
 @given(st.floats(-2, 2), st.floats(0.001, 0.5))
@@ -59,8 +62,12 @@ def test_a_claim_holds_where_the_interval_is_inside_and_not_where_it_is_outside(
 
 def test_too_few_replicates_decide_nothing():
     few = table(corrected={0.1: 0.9}, spread=(0.0, 0.01))
-    assert claims.decide(HIGH, few).word == "not decided"
+    verdict = claims.decide(HIGH, few)
+    assert verdict.word == "not decided"
+    assert verdict.findings["corrected"].said == "needs 3 replicates, has 2"
     assert claims.decide(HIGH, few.iloc[:0]).word == "not decided"
+    lost = claims.decide(HIGH, table(corrected={0.2: 0.9})).findings["corrected"]
+    assert lost.said == "test accuracy at scale 0.1: not recorded"
     one = claim(at={"scale": 0.1}, above=0.8, exact=True)
     assert claims.decide(one, table(corrected={0.1: 0.9}, spread=(0.0,))).word == "supported"
 
@@ -70,7 +77,7 @@ def test_every_step_must_fall():
     assert word(falls, corrected={0.1: 0.9, 1.0: 0.7, 2.0: 0.5}) == "supported"
     assert word(falls, corrected={0.1: 0.9, 1.0: 0.95, 2.0: 0.5}) == "refuted"
     verdict = claims.decide(falls, table(corrected={0.1: 0.9, 1.0: 0.95, 2.0: 0.5}))
-    assert "from scale 0.1 to 1: 0.0500" in str(verdict.findings["corrected"])
+    assert "scale 0.1 to 1: 0.0500" in verdict.findings["corrected"].said
 
 
 def test_steps_are_paired_within_replicates():
@@ -101,15 +108,47 @@ def test_a_metric_is_subtracted_at_the_same_point():
 
 def test_a_notebook_without_recipes_is_supported_or_refuted():
     plain = table(corrected={0.1: 0.5}).drop(columns="recipe")
-    assert claims.decide(HIGH, plain).word == "refuted"
-    assert list(claims.decide(HIGH, plain).findings) == [""]
+    verdict = claims.decide(HIGH, plain)
+    assert (verdict.word, verdict.mistake) == ("refuted", "a slip")
+    assert list(verdict.findings) == [""]
+
+
+def test_a_p_value_supports_or_does_not_tell():
+    test = claim(at={"scale": 0.1}, p_below=0.05)
+    assert claims.decide(test, table(corrected={0.1: 0.01}, spread=(0.0,))).word == "supported"
+    assert claims.decide(test, table(corrected={0.1: 0.5}, spread=(0.0,))).word == "not distinguishable"
+
+
+def test_grid_points_are_never_pooled_as_replicates():
+    with pytest.raises(ValueError, match="duplicate"):
+        claims.decide(claim(above=0.8), table(corrected={0.1: 0.9, 1.0: 0.9}))
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"at": {"scale": 0.1}, "above": 0.8}, "0.8 < test accuracy at scale 0.1"),
+        (
+            {"at": {"scale": [0.1, 1.0]}, "along": "scale", "below": 0.0},
+            "every change of test accuracy at scale 0.1, 1 < 0",
+        ),
+        ({"minus": {"metric": "majority_rate"}, "below": 0.01}, "test accuracy minus majority rate < 0.01"),
+        ({"p_below": 0.05}, "test accuracy < 0.05"),
+    ],
+)
+def test_what_a_claim_needs_is_said(parts, said):
+    assert claims.condition(claim(**parts)) == said
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=8), st.floats(-1, 1))
 def test_seed_noise_allows_what_the_prediction_interval_holds(values, published):
     found = statistics.summarise(values)
     allowed = statistics.allows(found, published)
-    half = (found.high - found.mean) * np.sqrt(found.n) * np.sqrt(1 + 1 / found.n)
+    half = (found.high - found.mean) * np.sqrt(found.n) * np.sqrt(1 + 1 / found.n) + statistics.PRINTED
     if abs(abs(published - found.mean) - half) > 1e-9:
         assert allowed == (abs(published - found.mean) < half)
     assert statistics.allows(statistics.summarise(values[:1]), published) is None
+
+
+def test_seed_noise_allows_what_is_equal_as_printed():
+    assert statistics.allows(statistics.summarise([0.10000000149] * 3), 0.1) is True

@@ -153,6 +153,7 @@ def collection():
                 "claims": [
                     {
                         "says": "A little noise helps.",
+                        "condition": "0 < gain",
                         "verdict": "artefact",
                         "mistake": "unequal images",
                         "notebook": "2_training",
@@ -476,7 +477,14 @@ def test_no_text_becomes_markup_on_the_index(title, value, href):
         ]
         notebook = {"name": "n", "title": title, "summary": False, "columns": ["p"], "runs": runs}
         single = {**notebook, "columns": [], "runs": [{**runs[0], "point": {}}]}
-        claim = {"says": title, "verdict": value, "mistake": value + ".", "notebook": "n", "findings": {"r": value}}
+        claim = {
+            "says": title,
+            "condition": value,
+            "verdict": value,
+            "mistake": value + ".",
+            "notebook": "n",
+            "findings": {"r": value},
+        }
         published = dict.fromkeys(("metric", "published", "ours", "difference", "allowed", "corrected"), value)
         assignment = {
             "name": "a",
@@ -520,7 +528,7 @@ def test_the_index_lists_every_run_with_status_and_number():
                 assert (entry["headline"] or "") in words
     assert "test accuracy by recipe and scale" in words
     assert "claims supported 4 of 7" in words
-    assert "A little noise helps. artefact: unequal images 0.04 (n = 3) −0.01 (n = 3)" in words
+    assert "A little noise helps. 0 < gainartefact: unequal images 0.04 (n = 3) −0.01 (n = 3)" in words
     assert "scale 0.1, test accuracy test accuracy0.88230.8702 ± 0.0021 (n = 3)-0.0121no0.9913" in words
     assert "its full collection alone decides" not in words
 

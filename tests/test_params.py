@@ -72,10 +72,14 @@ def change(root, old, new):
 CLAIM = "claims:\n  falls: {says: It falls, notebook: 1_measure, metric: test_accuracy, at: {scale: 0.5}, below: 0.0"
 BAD = {
     "a claim about no notebook": ("order: 1", f"order: 1\n{CLAIM}}}".replace("1_m", "1_n"), r"no notebook 1_neasure.*did"),
-    "a claim off the grid": ("order: 1", f"order: 1\n{CLAIM}}}".replace("scale:", "scal:"), r"at\.scal: not in the grid of"),
+    "a claim off the grid": ("order: 1", f"order: 1\n{CLAIM}}}".replace("scale:", "scal:"), r"at scal: not in the grid of"),
+    "a claim that pools a column": ("order: 1", f"order: 1\n{CLAIM}}}".replace("at: {scale: 0.5}, ", ""), r"its scale; list"),
+    "a claim with an empty region": ("order: 1", f"order: 1\n{CLAIM}, above: 1.0}}", r"the one less than the other"),
+    "an exact claim on replicates": ("order: 1", f"order: 1\n{CLAIM}, exact: true}}", r"1_measure has replicates"),
+    "a published unknown recipe": ("{recipe: as_submitted, scale: 0.5, t", "{recipe: as_submited, scale: 0.5, t", r"as_submited"),
     "a claim without a region": ("order: 1", f"order: 1\n{CLAIM}}}".replace(", below: 0.0", ""), r"give above, below or"),
     "a claim's misspelt key": ("order: 1", f"order: 1\n{CLAIM}, abov: 1.0}}", r"abov: unknown key; did you mean above"),
-    "a claim along one level": ("order: 1", f"order: 1\n{CLAIM}, along: scale}}", r"along: at\.scale must list the"),
+    "a claim along one level": ("order: 1", f"order: 1\n{CLAIM}, along: scale}}", r"along: at\.scale must list two"),
     "the figure of a grid": ("order: 1", "order: 1\nfigure: 1_measure", r"figure: 1_measure has a grid"),
     "the figure of no notebook": ("order: 1", "order: 1\nfigure: 2_sumary", r"no notebook 2_sumary.*did you mean 2_summ"),
     "a misspelt parameter": ("fixed: {epochs: 3}", "fixed: {epoch: 3}", r"fixed\.epoch.*did you mean epochs\?"),

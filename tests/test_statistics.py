@@ -67,7 +67,18 @@ def test_the_wide_table_has_a_row_a_point_and_the_metrics_in_the_order_asked_for
     assert list(wide.columns) == ["recipe", "scale", "test accuracy", "training accuracy"]
     assert list(wide["scale"]) == ["0", "4"]
     assert wide.iloc[0]["training accuracy"] == "0.9500 ± 0.0707 (n = 2)"
-    assert list(statistics.wide(statistics.over_seeds(TABLE), ["test_loss"])["test loss"]) == ["diverged", "diverged"]
+    assert list(statistics.wide(statistics.over_seeds(TABLE), ["test_loss"])["test loss"]) == ["–", "–"]
+
+
+def test_the_wide_table_counts_diverged_replicates():
+    lost = TABLE.iloc[:1].assign(metric="diverged", value=1.0)
+    wide = statistics.wide(statistics.over_seeds(pd.concat([TABLE, lost])), ["test_accuracy"])
+    assert list(wide["diverged"]) == [1, 0]
+
+
+def test_what_is_not_a_number_is_refused():
+    with pytest.raises(ValueError, match="not a number"):
+        statistics.summarise([0.5, np.nan])
 
 
 @given(st.integers(0, 1000))

@@ -3,6 +3,7 @@
 import ast
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -122,9 +123,9 @@ def _assignment_runs(root: Path, name: str, assignment: Assignment, profile: str
             )
             for point, values in _points(assignment, notebook, cells[key], profile, seeds, where)
         ]
-        _check_submitted(notebook, where)
+        _check_submitted(notebook, assignment, where)
     for key, claim in assignment.claims.items():
-        _check_claim(claim, assignment, f"{name}.yml: claims.{key}")
+        _check_claim(claim, assignment, cells, f"{name}.yml: claims.{key}")
     if assignment.figure is not None:
         drawn = _notebook(assignment.figure, assignment, f"{name}.yml: figure")
         if drawn.grid:
@@ -221,12 +222,15 @@ def _check_where(condition: Values, grid: Mapping[str, list], where: str) -> Non
             raise UserError(f"{where}.{key}: {value} is not in the grid (there: {grid[key]}); change both")
 
 
-def _check_submitted(notebook: Notebook, where: str) -> None:
+def _check_submitted(notebook: Notebook, assignment: Assignment, where: str) -> None:
     """A published number names its whole grid point, which need not be run, and is a number."""
     for row in notebook.submitted:
         missing = [key for key in notebook.grid if key not in row]
         if missing:
             raise UserError(f"{where}.submitted: {row} does not say its {missing[0]}")
+        if "recipe" in notebook.grid and row["recipe"] not in assignment.recipes:
+            known = near(row["recipe"], assignment.recipes)
+            raise UserError(f'{where}.submitted: unknown recipe "{row["recipe"]}"{known}')
         for metric in row.keys() - notebook.grid.keys():
             checked(metric, "float", row[metric], f"{where}.submitted.{metric}")
 
@@ -237,19 +241,30 @@ def _notebook(key: str, assignment: Assignment, where: str) -> Notebook:
     return assignment.notebooks[key]
 
 
-def _check_claim(claim: Claim, assignment: Assignment, where: str) -> None:
-    """A claim has a region, and names columns of the grid of a notebook there is; not every level need be run."""
+def _check_claim(
+    claim: Claim, assignment: Assignment, cells: Mapping[str, Mapping[str, Parameter]], where: str
+) -> None:
+    """A claim names every column of its notebook's grid, not necessarily levels that are run, and one region."""
     grid = _notebook(claim.notebook, assignment, f"{where}.notebook").grid
-    if claim.above is None and claim.below is None:
-        raise UserError(f"{where}: give above, below or both: the region that the number must lie in")
-    for at, place in ((claim.at, "at"), (claim.minus.at if claim.minus else {}, "minus.at")):
-        for key in at:
-            if key not in grid:
-                raise UserError(f"{where}.{place}.{key}: not in the grid of {claim.notebook}{near(key, grid)}")
-    if claim.along and not isinstance(claim.at.get(claim.along), list):
-        raise UserError(f"{where}.along: at.{claim.along} must list the levels")
-    if claim.steepest is not None and claim.steepest not in claim.at.get(claim.along, [])[1:]:
-        raise UserError(f"{where}.steepest: {claim.steepest:g} is not a level after the first of at.{claim.along}")
+    named = claim.at | (claim.minus.at if claim.minus else {})
+    for key in named:
+        if key not in grid:
+            raise UserError(f"{where}: at {key}: not in the grid of {claim.notebook}{near(key, grid)}")
+    if missing := [key for key in grid if key not in named and key != "recipe"]:
+        raise UserError(f"{where}: at does not say its {missing[0]}; list the levels that are meant")
+    low, high = (-math.inf if claim.above is None else claim.above), (math.inf if claim.below is None else claim.below)
+    if (claim.p_below is None) == (claim.above is None and claim.below is None) or low >= high:
+        raise UserError(f"{where}: give above, below or both, the one less than the other, or else p_below")
+    if (claim.exact or claim.p_below is not None) and "seeds" in cells[claim.notebook]:
+        raise UserError(
+            f"{where}: {claim.notebook} has replicates, so its numbers are neither exact nor the p of a test"
+        )
+    if claim.along:
+        levels = claim.at.get(claim.along)
+        if not isinstance(levels, list) or len(levels) < 2 or claim.minus:
+            raise UserError(f"{where}.along: at.{claim.along} must list two levels or more, and minus be left out")
+    if claim.steepest is not None and (not claim.along or claim.steepest not in sorted(claim.at[claim.along])[1:]):
+        raise UserError(f"{where}.steepest: {claim.steepest:g} is not a level after the first of those along a column")
 
 
 def _declared_and_checked(parameters: Mapping[str, Parameter], key: str, value: object, where: str) -> Any:

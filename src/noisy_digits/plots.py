@@ -67,7 +67,8 @@ class Table:
             return f"<p>{html.escape(self.caption)}: there is nothing to show.</p>"
 
         def cell(tag: str, value: object, scope: str = "") -> str:
-            return f"<{tag}{scope}>{html.escape(_text(value))}</{tag}>"
+            text = html.escape(_text(value)).replace(" ± ", "&nbsp;±&nbsp;").replace("(n = ", "(n&nbsp;=&nbsp;")
+            return f"<{tag}{scope}>{text}</{tag}>"
 
         head = "".join(cell("th", column, ' scope="col"') for column in self.frame.columns)
         body = "".join(
@@ -157,11 +158,12 @@ def _draw_curves(axes: Axes, histories: Sequence["History"], names: Mapping[str,
     for place, (name, legend) in enumerate(names.items()):
         replicates = pd.DataFrame([history.curves[name] for history in histories])
         mean, epochs = replicates.mean(), np.arange(1, replicates.shape[1] + 1)
-        style = {"linestyle": LINES[place], "marker": MARKERS[place], "markersize": 3.5}
+        every = max(1, len(epochs) // 10)
+        style = {"linestyle": LINES[place], "marker": MARKERS[place], "markersize": 3.5, "markevery": every}
         axes.plot(epochs, replicates.T, color=f"C{place}", alpha=0.35, linewidth=0.8)
         axes.plot(epochs, mean, color=f"C{place}", label=legend, **style)
         said.append(f"{shown(name)} goes from {mean.iloc[0]:.3g} to {mean.iloc[-1]:.3g} in {len(epochs)} epochs")
-    axes.set_xlabel("epoch")
+    axes.set(xlabel="epoch", xlim=(0.5, max(len(epochs), 2) + 0.5))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
     return said

@@ -96,19 +96,20 @@ def _rows(measured: Mapping) -> Iterable[dict[str, Any]]:
                 yield {"seed": int(seed), "metric": metric, "value": float(value)}
 
 
-def tidy(folder: Path, runs: Iterable[params.Run]) -> pd.DataFrame:
+def tidy(folder: Path, runs: Iterable[params.Run], grid: Iterable[str] | None = None) -> pd.DataFrame:
     """The metrics of those ``runs`` that have any in ``folder`` (results/<collection>), one row a number.
 
-    Columns: assignment, notebook, the grid columns of these runs, seed, metric, value.
+    Columns: seed, metric, value after the grid's: those of ``grid``, where given, or assignment, notebook and the grid
+    columns of all these runs.
     """
     runs = list(runs)
-    grid = list(dict.fromkeys(key for run in runs for key in run.point))
+    columns = ["assignment", "notebook", *dict.fromkeys(key for run in runs for key in run.point)]
     rows = [
         {"assignment": run.assignment, "notebook": run.notebook, **run.point, **row}
         for run in runs
         for row in _rows(read_json(folder / run.path / "metrics.json"))
     ]
-    return pd.DataFrame(rows, columns=["assignment", "notebook", *grid, "seed", "metric", "value"])
+    return pd.DataFrame(rows, columns=[*(columns if grid is None else grid), "seed", "metric", "value"])
 
 
 def keep(model: "keras.Model", seed: int) -> None:
@@ -123,7 +124,7 @@ def read(assignment: str, notebook: str, collection: str = "auto") -> pd.DataFra
     The table's ``attrs["collection"]`` says where they come from. Raises UserError as ``made`` does.
     """
     folder, runs = made(assignment, notebook, collection)
-    table = tidy(folder, runs).drop(columns=["assignment", "notebook"])
+    table = tidy(folder, runs, runs[0].point)
     table.attrs["collection"] = folder.name
     return table
 
@@ -262,5 +263,6 @@ def beside_published(summary: pd.DataFrame, published: pd.DataFrame, collection:
         if mine and collection == COMPARABLE:
             allowed = {True: "yes", False: "no", None: "needs replicates"}[statistics.allows(mine, value)]
             told = [statistics.number(mine.mean - value, sign="+"), allowed]
-        rows.append([*map(statistics.shown, key), value, str(mine or ("diverged" if lost else "not run")), *told])
+        diverged = f", {lost.n} diverged" if lost else ""
+        rows.append([*map(statistics.shown, key), value, f"{mine or 'not recorded'}{diverged}", *told])
     return pd.DataFrame(rows, columns=[*keys, "published", "ours", "difference", "seed noise allows it"])

@@ -35,9 +35,7 @@ CONSTRAINTS = {
     "train_size": Count,
     "test_size": Count,
     "seeds": Count,
-    "optimizer": Literal["rmsprop", "adadelta", "sgd", "adam"],
-    "architecture": Literal["dense", "convolutional"],
-    "denoiser": Literal["none", "median_3", "median_5", "dense", "convolutional"],
+    "optimizer": Literal["sgd", "rmsprop", "adam", "adamw", "adadelta", "adagrad", "adamax", "nadam", "ftrl", "lion"],
     "standardise": Literal[tuple(data.STANDARDISATIONS)],
 }
 TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
@@ -82,10 +80,11 @@ class Subtracted(Schema):
 class Claim(Schema):
     """A claim of a write-up, in our words, and the numbers that decide it: they must lie ``above`` and ``below``.
 
-    The number is ``metric`` of ``notebook`` at the grid values ``at`` (a list stands for each of its values), less
-    ``minus``; with ``along``, its change from level to level of that column; with ``steepest`` as well, the change to
-    that level less each other change. ``exact`` numbers have no replicates. ``mistake`` names what the claim is due to
-    where it holds as submitted and not corrected.
+    The number is ``metric`` of ``notebook`` at the grid values ``at``, less ``minus``; or, with ``along``, its change
+    from level to level of that column; with ``steepest`` as well, the change to that level less each other change. A
+    list of levels in ``at`` stands for each of them, and every column but the recipe must be there. An ``exact`` number
+    has no replicates; nor has the p of a test, which supports the claim where it is under ``p_below``. ``mistake``
+    names what the claim is due to, where it is not supported but was as submitted.
     """
 
     says: str
@@ -98,6 +97,7 @@ class Claim(Schema):
     above: float | None = None
     below: float | None = None
     exact: bool = False
+    p_below: float | None = None
     mistake: str = ""
 
 

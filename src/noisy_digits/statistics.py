@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+PRINTED = 0.5e-4
+"""How far a number that is printed with four decimals may be from itself."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -25,21 +28,22 @@ class Summary:
 
 
 def number(value: float, sign: str = "") -> str:
-    """A measured value as tables and sentences show it, "+" for ``sign`` shows a plus: 0.9713, 1.2e-05, 18,144,960."""
+    """A measured value as tables and sentences show it: 0.9713, 1.2e-05, 28,015, 1.8e+07; ``sign`` "+" adds a plus."""
     size = abs(value)
-    digits = ".2g" if 0 < size < 0.001 else ".4f" if size < 100 else ",.0f"
+    digits = ".2g" if 0 < size < 0.001 else ".4f" if size < 100 else ",.0f" if size < 1e6 else ".3g"
     return f"{value:{sign}{digits}}"
 
 
 def summarise(values: Sequence[float]) -> Summary:
     """Summary of the replicates in ``values`` (one or more numbers); the interval is Student's t, n − 1 degrees.
 
-    One value alone has no deviation and no interval: both are NaN. Raises ValueError where there is no value.
+    One value alone has no deviation and no interval: both are NaN. Raises ValueError where there is no value, and
+    where one is not a number.
     """
     values = np.asarray(values, dtype=float)
     n = len(values)
-    if n == 0:
-        raise ValueError("statistics.summarise: no values")
+    if n == 0 or np.isnan(values).any():
+        raise ValueError(f"statistics.summarise: {'not a number among the values' if n else 'no values'}")
     mean = float(values.mean())
     if n == 1:
         return Summary(mean, np.nan, 1, np.nan, np.nan)
@@ -88,19 +92,18 @@ def listed(summary: pd.DataFrame) -> pd.DataFrame:
 def wide(summary: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """What ``over_seeds`` made, for reading: one row a grid point, one column for each of ``metrics``.
 
-    A metric that no replicate has at some point reads "diverged": a loss that is not finite is not recorded.
+    Where replicates diverged another column counts them; what none of them recorded, a loss that is not finite, is "–".
     """
     fields = ["metric", *Summary.__dataclass_fields__]
     columns = [column for column in summary.columns if column not in fields]
     values = lookup(summary)
     points = dict.fromkeys(summary[columns].itertuples(index=False, name=None))
-    return pd.DataFrame(
-        [
-            [*map(shown, point), *(str(values.get((*point, metric), "diverged")) for metric in metrics)]
-            for point in points
-        ],
+    frame = pd.DataFrame(
+        [[*map(shown, point), *(str(values.get((*point, metric), "–")) for metric in metrics)] for point in points],
         columns=[*map(shown, columns), *map(shown, metrics)],
     )
+    diverged = [values[*point, "diverged"].n if (*point, "diverged") in values else 0 for point in points]
+    return frame.assign(diverged=diverged) if any(diverged) else frame
 
 
 def shown(level: object) -> str:
@@ -119,12 +122,13 @@ def difference(table: pd.DataFrame, first: str, second: str, *, name: str) -> pd
 def allows(replicates: Summary, value: float) -> bool | None:
     """Whether ``value`` could be one more replicate: it lies in the 95 % prediction interval; None without replicates.
 
-    The interval is the mean ± Student's t times the deviation times √(1 + 1/n).
+    The interval is the mean ± Student's t times the deviation times √(1 + 1/n), and half a unit of the fourth decimal,
+    to which numbers are published.
     """
     if replicates.n < 2:
         return None
     half = special.stdtrit(replicates.n - 1, 0.975) * replicates.deviation * np.sqrt(1 + 1 / replicates.n)
-    return bool(abs(value - replicates.mean) <= half)
+    return bool(abs(value - replicates.mean) <= half + PRINTED)
 
 
 def sign(difference: Summary, words: tuple[str, str] = ("lower", "higher")) -> str:

@@ -27,7 +27,7 @@ def render(collection: dict) -> str:
     in the order to show;
     a run has point, href (relative to the page, not percent-encoded, or None), status (a key of STATUSES)
     and, once it ran, headline, headline_name and time;
-    a claim has says, verdict, mistake, notebook (its name) and findings (text by recipe);
+    a claim has says, condition, verdict, mistake, notebook (its name) and findings (text by recipe);
     a published row has notebook (its title), where, metric, published, ours, difference, allowed, corrected and href.
     """
     runs = [

@@ -14,7 +14,8 @@ INTRODUCTION = (
     "Course assignments on noisy digits, answered twice: as submitted, with the mistakes of the write-up, so that its "
     "numbers reappear, and corrected. The test set serves as the validation set everywhere, as in the write-ups."
 )
-UNDECIDED = claims.Verdict("not decided", {})
+MADE = ("ok", "diverged")
+"""What a run must be for its numbers to count."""
 
 
 def write_index(root: Path, plan: list[params.Run], dataset: str, profile: str) -> None:
@@ -23,6 +24,7 @@ def write_index(root: Path, plan: list[params.Run], dataset: str, profile: str) 
     folder = root / "results" / collection
     results.write_text(folder / "results.csv", results.tidy(folder, plan).to_csv(index=False))
     reports.renew_pages(root, plan, dataset, profile)
+    statuses = reports.statuses(folder, plan)
     described = {
         "title": f"Noisy Digits: {DATA_TITLES[dataset]}" + (", quick profile" if profile == "quick" else ""),
         "introduction": INTRODUCTION,
@@ -30,7 +32,7 @@ def write_index(root: Path, plan: list[params.Run], dataset: str, profile: str) 
         "comparable": collection == results.COMPARABLE,
         "facts": _facts([results.read_json(folder / run.path / "run.json") for run in plan], len(plan)),
         "assignments": [
-            _assignment(root, collection, name, assignment, [run for run in plan if run.assignment == name])
+            _assignment(root, collection, name, assignment, [run for run in plan if run.assignment == name], statuses)
             for name, assignment in params.assignments(root).items()
         ],
     }
@@ -38,27 +40,32 @@ def write_index(root: Path, plan: list[params.Run], dataset: str, profile: str) 
 
 
 def _assignment(
-    root: Path, collection: str, name: str, assignment: schema.Assignment, plan: list[params.Run]
+    root: Path,
+    collection: str,
+    name: str,
+    assignment: schema.Assignment,
+    plan: list[params.Run],
+    statuses: dict[str, str],
 ) -> dict[str, Any]:
     folder = root / "results" / collection
     runs = {key: [run for run in plan if run.notebook == key] for key in assignment.notebooks}
-    tables = {key: results.tidy(folder, runs[key]).drop(columns=["assignment", "notebook"]) for key in runs}
+    tables = {
+        key: results.tidy(folder, [run for run in runs[key] if statuses[run.path] in MADE], list(spec.grid))
+        for key, spec in assignment.notebooks.items()
+    }
     return {
         "name": name,
         "title": assignment.title,
         "question": assignment.question,
         "figure": _figure(folder, f"{name}/{assignment.figure}") if assignment.figure else None,
-        "notebooks": [_notebook(root, collection, key, spec, runs[key]) for key, spec in assignment.notebooks.items()],
-        "claims": [
-            _claim(
-                claim, claims.decide(claim, tables[claim.notebook]) if collection == results.COMPARABLE else UNDECIDED
-            )
-            for claim in assignment.claims.values()
+        "notebooks": [
+            _notebook(root, collection, key, spec, runs[key], statuses) for key, spec in assignment.notebooks.items()
         ],
+        "claims": [_claim(claim, tables[claim.notebook], collection) for claim in assignment.claims.values()],
         "published": [
             row
             for key, spec in assignment.notebooks.items()
-            for row in _published(root, collection, spec, tables[key], runs[key])
+            for row in _published(root, collection, spec, tables[key], runs[key], statuses)
         ],
     }
 
@@ -74,7 +81,14 @@ def _figure(folder: Path, path: str) -> dict[str, str] | None:
     return found and found | {"href": f"{path}.html"}
 
 
-def _notebook(root: Path, collection: str, key: str, spec: schema.Notebook, runs: list[params.Run]) -> dict[str, Any]:
+def _notebook(
+    root: Path,
+    collection: str,
+    key: str,
+    spec: schema.Notebook,
+    runs: list[params.Run],
+    statuses: dict[str, str],
+) -> dict[str, Any]:
     rows = []
     for run in runs:
         folder = root / "results" / collection / run.path
@@ -83,7 +97,7 @@ def _notebook(root: Path, collection: str, key: str, spec: schema.Notebook, runs
             {
                 "point": {name: str(value) for name, value in run.point.items()},
                 "href": _page(root, collection, run),
-                "status": reports.status(folder, run),
+                "status": statuses[run.path],
                 "headline": _headline(folder, run.headline),
                 "headline_name": (spec.headline or "").replace("_", " "),
                 "time": reports.duration(record["seconds"]) if record else None,
@@ -106,17 +120,29 @@ def _page(root: Path, collection: str, run: params.Run) -> str | None:
 def _headline(folder: Path, metric: str | None) -> str | None:
     measured = results.read_json(folder / "metrics.json").values()
     values = [metrics[metric] for metrics in measured if metric in metrics]
-    return str(statistics.summarise(values)) if values else None
+    diverged = sum("diverged" in metrics for metrics in measured)
+    return f"{statistics.summarise(values)}{f', {diverged} diverged' if diverged else ''}" if values else None
 
 
-def _claim(claim: schema.Claim, verdict: claims.Verdict) -> dict[str, Any]:
-    word, _, mistake = verdict.word.partition(": ")
-    findings = {statistics.shown(recipe) or "finding": str(finding) for recipe, finding in verdict.findings.items()}
-    return {"says": claim.says, "verdict": word, "mistake": mistake, "findings": findings, "notebook": claim.notebook}
+def _claim(claim: schema.Claim, table: pd.DataFrame, collection: str) -> dict[str, Any]:
+    verdict = claims.decide(claim, table) if collection == results.COMPARABLE else claims.UNDECIDED
+    return {
+        "says": claim.says,
+        "condition": claims.condition(claim),
+        "verdict": verdict.word,
+        "mistake": verdict.mistake,
+        "findings": {statistics.shown(recipe) or "finding": found.said for recipe, found in verdict.findings.items()},
+        "notebook": claim.notebook,
+    }
 
 
 def _published(
-    root: Path, collection: str, spec: schema.Notebook, table: pd.DataFrame, runs: list[params.Run]
+    root: Path,
+    collection: str,
+    spec: schema.Notebook,
+    table: pd.DataFrame,
+    runs: list[params.Run],
+    statuses: dict[str, str],
 ) -> list[dict[str, Any]]:
     """A row for every number submitted, with ours as submitted and corrected, and the page they come from."""
     summary, theirs = statistics.over_seeds(table), results.submitted(spec)
@@ -125,7 +151,8 @@ def _published(
     rows = []
     for (*levels, metric, _), told in zip(theirs.itertuples(index=False), beside.to_dict("records"), strict=True):
         point = dict(zip(spec.grid, levels, strict=True))
-        page = next((_page(root, collection, run) for run in runs if dict(run.point) == point), None)
+        run = next((run for run in runs if dict(run.point) == point), None)
+        status = statuses[run.path] if run else "not run"
         corrected = ours.get((*(point | {"recipe": "corrected"}).values(), metric)) if "recipe" in point else None
         where = ", ".join(f"{statistics.shown(k)} {statistics.shown(v)}" for k, v in point.items() if k != "recipe")
         rows.append(
@@ -134,11 +161,11 @@ def _published(
                 "where": where,
                 "metric": statistics.shown(metric),
                 "published": f"{told['published']:.10g}",
-                "ours": told["ours"],
+                "ours": told["ours"] if status in MADE else status,
                 "difference": told["difference"],
                 "allowed": told["seed noise allows it"],
                 "corrected": str(corrected or "–"),
-                "href": page,
+                "href": _page(root, collection, run) if run else None,
             }
         )
     return rows

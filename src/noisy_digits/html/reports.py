@@ -87,6 +87,16 @@ def status(folder: Path, run: params.Run) -> str:
     return "failed" if (folder / "notebook.ipynb").is_file() else "missing"
 
 
+def statuses(folder: Path, plan: list[params.Run]) -> dict[str, str]:
+    """What became of every run of a plan, by path; one is stale, too, that read a run which is not as planned."""
+    found: dict[str, str] = {}
+    for run in plan:
+        own = status(folder / run.path, run)
+        outdated = own in ("ok", "diverged") and any(found[path] not in ("ok", "diverged") for path in run.reads)
+        found[run.path] = "stale" if outdated else own
+    return found
+
+
 def _divergence(folder: Path) -> list[str]:
     """A sentence for the page of a run in which replicates diverged."""
     metrics = results.read_json(folder / "metrics.json")
