@@ -156,7 +156,7 @@ def _draw_curves(axes: Axes, histories: Sequence["History"], names: Mapping[str,
     """Thin lines for the replicates and a thick one for the mean of those that got so far; and what they show."""
     said = []
     for place, (name, legend) in enumerate(names.items()):
-        replicates = pd.DataFrame([history.curves[name] for history in histories])
+        replicates = pd.concat([pd.Series(history.curves[name]) for history in histories], axis=1).T
         mean, epochs = replicates.mean(), np.arange(1, replicates.shape[1] + 1)
         every = max(1, len(epochs) // 10)
         style = {"linestyle": LINES[place], "marker": MARKERS[place], "markersize": 3.5, "markevery": every}

@@ -1,5 +1,6 @@
 """What the index says of a collection, put together from its plan, its params files and its results."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,90 +15,94 @@ INTRODUCTION = (
     "Course assignments on noisy digits, answered twice: as submitted, with the mistakes of the write-up, so that its "
     "numbers reappear, and corrected. The test set serves as the validation set everywhere, as in the write-ups."
 )
-MADE = ("ok", "diverged")
-"""What a run must be for its numbers to count."""
+
+
+@dataclass(frozen=True)
+class _Collection:
+    """A collection with what became of its runs, by path."""
+
+    root: Path
+    name: str
+    statuses: dict[str, str]
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results" / self.name
+
+    def page(self, run: params.Run) -> str | None:
+        """The page of a run, relative to the index, where there is one."""
+        return f"{run.path}.html" if (self.root / "reports" / self.name / f"{run.path}.html").is_file() else None
+
+    def counts(self, run: params.Run) -> bool:
+        """Whether the numbers of a run are those of the plan."""
+        return self.statuses[run.path] in reports.MADE
 
 
 def write_index(root: Path, plan: list[params.Run], dataset: str, profile: str) -> None:
     """Write results.csv, the pages of failed runs and index.html of a collection."""
-    collection = results.collection_name(dataset, profile)
-    folder = root / "results" / collection
+    name = results.collection_name(dataset, profile)
+    folder = root / "results" / name
     results.write_text(folder / "results.csv", results.tidy(folder, plan).to_csv(index=False))
     reports.renew_pages(root, plan, dataset, profile)
-    statuses = reports.statuses(folder, plan)
+    collection = _Collection(root, name, reports.statuses(folder, plan))
     described = {
         "title": f"Noisy Digits: {DATA_TITLES[dataset]}" + (", quick profile" if profile == "quick" else ""),
         "introduction": INTRODUCTION,
         "banners": reports.banners(dataset, profile),
-        "comparable": collection == results.COMPARABLE,
+        "comparable": name == results.COMPARABLE,
         "facts": _facts([results.read_json(folder / run.path / "run.json") for run in plan], len(plan)),
         "assignments": [
-            _assignment(root, collection, name, assignment, [run for run in plan if run.assignment == name], statuses)
-            for name, assignment in params.assignments(root).items()
+            _assignment(collection, key, assignment, [run for run in plan if run.assignment == key])
+            for key, assignment in params.assignments(root).items()
         ],
     }
-    results.write_text(root / "reports" / collection / "index.html", index.render(described))
+    results.write_text(root / "reports" / name / "index.html", index.render(described))
 
 
 def _assignment(
-    root: Path,
-    collection: str,
-    name: str,
-    assignment: schema.Assignment,
-    plan: list[params.Run],
-    statuses: dict[str, str],
+    collection: _Collection, name: str, assignment: schema.Assignment, plan: list[params.Run]
 ) -> dict[str, Any]:
-    folder = root / "results" / collection
     runs = {key: [run for run in plan if run.notebook == key] for key in assignment.notebooks}
     tables = {
-        key: results.tidy(folder, [run for run in runs[key] if statuses[run.path] in MADE], list(spec.grid))
+        key: results.tidy(collection.results, filter(collection.counts, runs[key]), list(spec.grid))
         for key, spec in assignment.notebooks.items()
     }
     return {
         "name": name,
         "title": assignment.title,
         "question": assignment.question,
-        "figure": _figure(folder, f"{name}/{assignment.figure}") if assignment.figure else None,
-        "notebooks": [
-            _notebook(root, collection, key, spec, runs[key], statuses) for key, spec in assignment.notebooks.items()
-        ],
-        "claims": [_claim(claim, tables[claim.notebook], collection) for claim in assignment.claims.values()],
+        "figure": _figure(collection, f"{name}/{assignment.figure}") if assignment.figure else None,
+        "notebooks": [_notebook(collection, key, spec, runs[key]) for key, spec in assignment.notebooks.items()],
+        "claims": [_claim(claim, tables[claim.notebook], collection.name) for claim in assignment.claims.values()],
         "published": [
             row
             for key, spec in assignment.notebooks.items()
-            for row in _published(root, collection, spec, tables[key], runs[key], statuses)
+            for row in _published(collection, spec, tables[key], runs[key])
         ],
     }
 
 
-def _figure(folder: Path, path: str) -> dict[str, str] | None:
+def _figure(collection: _Collection, path: str) -> dict[str, str] | None:
     """The key figure with the page that explains it, where that was made."""
     from noisy_digits.html import page
 
-    executed = folder / path / "notebook.ipynb"
-    if not (folder / path / "metrics.json").is_file():
+    folder = collection.results / path
+    if not (folder / "metrics.json").is_file():
         return None
-    found = page.first_figure(nbformat.read(executed, as_version=4))
+    found = page.first_figure(nbformat.read(folder / "notebook.ipynb", as_version=4))
     return found and found | {"href": f"{path}.html"}
 
 
-def _notebook(
-    root: Path,
-    collection: str,
-    key: str,
-    spec: schema.Notebook,
-    runs: list[params.Run],
-    statuses: dict[str, str],
-) -> dict[str, Any]:
+def _notebook(collection: _Collection, key: str, spec: schema.Notebook, runs: list[params.Run]) -> dict[str, Any]:
     rows = []
     for run in runs:
-        folder = root / "results" / collection / run.path
+        folder = collection.results / run.path
         record = results.read_json(folder / "run.json")
         rows.append(
             {
                 "point": {name: str(value) for name, value in run.point.items()},
-                "href": _page(root, collection, run),
-                "status": statuses[run.path],
+                "href": collection.page(run),
+                "status": collection.statuses[run.path],
                 "headline": _headline(folder, run.headline),
                 "headline_name": (spec.headline or "").replace("_", " "),
                 "time": reports.duration(record["seconds"]) if record else None,
@@ -110,11 +115,6 @@ def _notebook(
         "columns": list(spec.grid),
         "runs": rows,
     }
-
-
-def _page(root: Path, collection: str, run: params.Run) -> str | None:
-    """The page of a run, relative to the index, where there is one."""
-    return f"{run.path}.html" if (root / "reports" / collection / f"{run.path}.html").is_file() else None
 
 
 def _headline(folder: Path, metric: str | None) -> str | None:
@@ -137,22 +137,16 @@ def _claim(claim: schema.Claim, table: pd.DataFrame, collection: str) -> dict[st
 
 
 def _published(
-    root: Path,
-    collection: str,
-    spec: schema.Notebook,
-    table: pd.DataFrame,
-    runs: list[params.Run],
-    statuses: dict[str, str],
+    collection: _Collection, spec: schema.Notebook, table: pd.DataFrame, runs: list[params.Run]
 ) -> list[dict[str, Any]]:
     """A row for every number submitted, with ours as submitted and corrected, and the page they come from."""
     summary, theirs = statistics.over_seeds(table), results.submitted(spec)
     ours = statistics.lookup(summary)
-    beside = results.beside_published(summary, theirs, collection)
+    beside = results.beside_published(summary, theirs, collection.name)
     rows = []
     for (*levels, metric, _), told in zip(theirs.itertuples(index=False), beside.to_dict("records"), strict=True):
         point = dict(zip(spec.grid, levels, strict=True))
         run = next((run for run in runs if dict(run.point) == point), None)
-        status = statuses[run.path] if run else "not run"
         corrected = ours.get((*(point | {"recipe": "corrected"}).values(), metric)) if "recipe" in point else None
         where = ", ".join(f"{statistics.shown(k)} {statistics.shown(v)}" for k, v in point.items() if k != "recipe")
         rows.append(
@@ -161,11 +155,15 @@ def _published(
                 "where": where,
                 "metric": statistics.shown(metric),
                 "published": f"{told['published']:.10g}",
-                "ours": told["ours"] if status in MADE else status,
+                "ours": "not run"
+                if not run
+                else told["ours"]
+                if collection.counts(run)
+                else collection.statuses[run.path],
                 "difference": told["difference"],
                 "allowed": told["seed noise allows it"],
                 "corrected": str(corrected or "–"),
-                "href": _page(root, collection, run) if run else None,
+                "href": collection.page(run) if run else None,
             }
         )
     return rows

@@ -17,6 +17,9 @@ QUICK_BANNER = (
     "Quick profile: a short training on a small part of the data, which shows that everything runs. It is not a result."
 )
 
+MADE = ("ok", "diverged")
+"""The statuses of runs whose numbers are those of the plan."""
+
 
 def banners(dataset: str, profile: str) -> list[str]:
     """What every page of a collection must say first: whose images these are, and whether it is a result."""
@@ -92,7 +95,7 @@ def statuses(folder: Path, plan: list[params.Run]) -> dict[str, str]:
     found: dict[str, str] = {}
     for run in plan:
         own = status(folder / run.path, run)
-        outdated = own in ("ok", "diverged") and any(found[path] not in ("ok", "diverged") for path in run.reads)
+        outdated = own in MADE and any(found[path] not in MADE for path in run.reads)
         found[run.path] = "stale" if outdated else own
     return found
 
