@@ -242,6 +242,12 @@ def test_an_exploding_training_goes_on_and_is_marked(digits):
     assert "diverged" not in fit(models.mlp((16,)), digits).last()
 
 
+def test_a_training_that_comes_down_again_has_not_diverged():
+    curves = {"training_loss": [5000.0, 800.0, 2.3], "validation_loss": [300.0, 20.0, 2.3]}
+    assert "diverged" not in training.History(curves).last()
+    assert training.History(curves | {"training_loss": [2.3, 800.0]}).diverged
+
+
 def test_a_number_that_is_not_finite_is_recorded_of_diverged_trainings_alone():
     with pytest.raises(UserError, match="test_loss of seed 3 is nan"):
         results.record({3: {"test_loss": np.nan, "test_accuracy": 0.1}})

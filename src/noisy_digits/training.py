@@ -15,7 +15,7 @@ tf.config.experimental.enable_op_determinism()
 STEPS_PER_EXECUTION = 64
 EVALUATION_BATCH = 1000
 DIVERGED = 100 * float(np.log(10))
-"""Training loss, in nats, above which a training counts as diverged: a hundred times that of guessing among ten."""
+"""A training that ends with a loss above this, in nats, has diverged: a hundred times that of guessing among ten."""
 
 Probe = Callable[[keras.Model], Mapping[str, float]]
 """What is measured on a model after every epoch, by name."""
@@ -36,8 +36,8 @@ class History:
 
     @property
     def diverged(self) -> bool:
-        """Whether the training loss of any epoch was not a finite number or above ``DIVERGED``."""
-        return not all(loss <= DIVERGED for loss in self.curves["training_loss"])
+        """Whether the last epoch's training loss is not a finite number, or above ``DIVERGED``."""
+        return not self.curves["training_loss"][-1] <= DIVERGED
 
     def last(self) -> dict[str, float]:
         """Each curve's value at the last epoch, by name; and ``diverged``, 1, if the training did."""

@@ -107,8 +107,8 @@ def _divergence(folder: Path) -> list[str]:
     if not seeds:
         return []
     return [
-        f"Diverged: {len(seeds)} of {len(metrics)} replicates (seed {', '.join(seeds)}). Their training loss rose "
-        "above a hundred times that of guessing, or was not a finite number any more."
+        f"Diverged: {len(seeds)} of {len(metrics)} replicates (seed {', '.join(seeds)}). Their training ended "
+        "with a loss above a hundred times that of guessing, or with none that is a finite number."
     ]
 
 
