@@ -190,10 +190,9 @@ def dataset_of(collection: str) -> str:
 
 def complete(folder: Path) -> bool:
     """Whether a run's folder holds its metrics and every model that it kept."""
-    if not (folder / "metrics.json").is_file() or not (folder / "run.json").is_file():
-        return False
-    kept = read_json(folder / "run.json").get("models", [])
-    return all((folder / name).is_file() for name in kept)
+    record = read_json(folder / "run.json")
+    needed = ["metrics.json", *record.get("models", [])]
+    return bool(record) and all((folder / name).is_file() for name in needed)
 
 
 def _runs(root: Path, name: str) -> list[params.Run]:

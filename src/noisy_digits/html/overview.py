@@ -26,7 +26,7 @@ class _Collection:
     statuses: dict[str, str]
 
     @property
-    def results(self) -> Path:
+    def folder(self) -> Path:
         return self.root / "results" / self.name
 
     def page(self, run: params.Run) -> str | None:
@@ -43,8 +43,8 @@ def write_index(root: Path, plan: list[params.Run], dataset: str, profile: str) 
     name = results.collection_name(dataset, profile)
     folder = root / "results" / name
     results.write_text(folder / "results.csv", results.tidy(folder, plan).to_csv(index=False))
-    reports.renew_pages(root, plan, dataset, profile)
     collection = _Collection(root, name, reports.statuses(folder, plan))
+    reports.renew_pages(root, plan, collection.statuses, dataset, profile)
     described = {
         "title": f"Noisy Digits: {DATA_TITLES[dataset]}" + (", quick profile" if profile == "quick" else ""),
         "introduction": INTRODUCTION,
@@ -64,7 +64,7 @@ def _assignment(
 ) -> dict[str, Any]:
     runs = {key: [run for run in plan if run.notebook == key] for key in assignment.notebooks}
     tables = {
-        key: results.tidy(collection.results, filter(collection.counts, runs[key]), list(spec.grid))
+        key: results.tidy(collection.folder, filter(collection.counts, runs[key]), list(spec.grid))
         for key, spec in assignment.notebooks.items()
     }
     return {
@@ -86,7 +86,7 @@ def _figure(collection: _Collection, path: str) -> dict[str, str] | None:
     """The key figure with the page that explains it, where that was made."""
     from noisy_digits.html import page
 
-    folder = collection.results / path
+    folder = collection.folder / path
     if not (folder / "metrics.json").is_file():
         return None
     found = page.first_figure(nbformat.read(folder / "notebook.ipynb", as_version=4))
@@ -96,7 +96,7 @@ def _figure(collection: _Collection, path: str) -> dict[str, str] | None:
 def _notebook(collection: _Collection, key: str, spec: schema.Notebook, runs: list[params.Run]) -> dict[str, Any]:
     rows = []
     for run in runs:
-        folder = collection.results / run.path
+        folder = collection.folder / run.path
         record = results.read_json(folder / "run.json")
         rows.append(
             {

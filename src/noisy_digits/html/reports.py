@@ -1,5 +1,6 @@
 """The pages of a collection, each put together from a run's plan and its results."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
@@ -68,14 +69,14 @@ def write_page(root: Path, run: params.Run, dataset: str, profile: str) -> Path:
     return path
 
 
-def renew_pages(root: Path, plan: list[params.Run], dataset: str, profile: str) -> None:
+def renew_pages(root: Path, plan: list[params.Run], statuses: Mapping[str, str], dataset: str, profile: str) -> None:
     """Render the pages of failed runs, those that are missing, and those older than what renders them."""
     collection = results.collection_name(dataset, profile)
     renderers = max(file.stat().st_mtime for file in Path(__file__).parent.iterdir() if file.is_file())
     for run in plan:
         folder, page = root / "results" / collection / run.path, root / "reports" / collection / f"{run.path}.html"
         if (folder / "notebook.ipynb").is_file() and (
-            status(folder, run) == "failed" or not page.is_file() or page.stat().st_mtime < renderers
+            statuses[run.path] == "failed" or not page.is_file() or page.stat().st_mtime < renderers
         ):
             write_page(root, run, dataset, profile)
 
