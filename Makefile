@@ -3,11 +3,12 @@ DATASET ?= auto
 PROFILE ?= full
 CORES ?=
 SEEDS ?=
+PRECISION ?= float32
 PYTHON ?= python3
 
-UNKNOWN := $(filter-out DATASET PROFILE CORES SEEDS PYTHON,$(foreach v,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(v)))))
+UNKNOWN := $(filter-out DATASET PROFILE CORES SEEDS PRECISION PYTHON,$(foreach v,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(v)))))
 ifneq ($(UNKNOWN),)
-$(error unknown variable $(UNKNOWN); known are DATASET, PROFILE, CORES, SEEDS and PYTHON)
+$(error unknown variable $(UNKNOWN); known are DATASET, PROFILE, CORES, SEEDS, PRECISION and PYTHON)
 endif
 
 # An activated conda environment (other than base) is used; otherwise a .venv of our own.
@@ -23,11 +24,11 @@ endif
 .PHONY: conda help reports quick test lint bench lab clean
 
 help: ## print this help
-	@echo 'make TARGET [DATASET=auto|mnist|fashion_mnist|digits] [PROFILE=full|quick] [CORES=n] [SEEDS=n]'
+	@echo 'make TARGET [DATASET=auto|mnist|fashion_mnist|digits] [PROFILE=full|quick] [CORES=n] [SEEDS=n] [PRECISION=float32|mixed_bfloat16]'
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 reports: $(READY) ## run every notebook over its grid and render reports/<collection>/index.html
-	@'$(BIN)'/noisy-digits build --dataset '$(DATASET)' --profile '$(PROFILE)' $(if $(CORES),--cores '$(CORES)') $(if $(SEEDS),--seeds '$(SEEDS)')
+	@'$(BIN)'/noisy-digits build --dataset '$(DATASET)' --profile '$(PROFILE)' --precision '$(PRECISION)' $(if $(CORES),--cores '$(CORES)') $(if $(SEEDS),--seeds '$(SEEDS)')
 
 quick: override PROFILE := quick
 quick: reports ## the same with short trainings on little data: minutes, and no result
@@ -40,8 +41,8 @@ lint: $(READY) ## check style: package, tests and notebooks
 	@'$(BIN)'/ruff format --check
 	@'$(BIN)'/nbstripout --verify notebooks/*/*.ipynb
 
-bench: $(READY) ## time training steps: plain Keras against ours, side by side
-	@'$(BIN)'/python benchmarks/training.py
+bench: $(READY) ## measure training steps, plain Keras against ours, and builds; write benchmarks/README.md
+	@'$(BIN)'/python -m benchmarks
 
 lab: $(READY) ## open the notebooks in JupyterLab
 	@'$(BIN)'/jupyter lab notebooks

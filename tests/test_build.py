@@ -13,7 +13,8 @@ import time
 import psutil
 import pytest
 
-from noisy_digits import params
+from noisy_digits import params, results
+from noisy_digits.errors import UserError
 from noisy_digits.html import overview, reports
 
 from .conftest import MEASURE, MEASURE_PARAMETERS, REPOSITORY, build, environment, noisy_digits, write_notebook
@@ -46,6 +47,23 @@ def test_a_build_makes_every_result_every_page_and_the_index(built):
     assert len(rows(built)) == 4
     assert list(rows(built)[0]) == ["assignment", "notebook", "recipe", "scale", "seed", "metric", "value"]
     assert float(rows(built)[0]["value"]) == pytest.approx(0.5 / 1.5)
+
+
+def test_a_build_says_what_ended_what_goes_on_and_how_much_is_left(toy):
+    told = build(toy).stderr
+    lines = re.findall(r"^\[(\d)/6\] (\S+) in \d+ s(.*)$", told, flags=re.MULTILINE)
+    assert [int(done) for done, _, _ in lines] == [1, 2, 3, 4, 5, 6]
+    assert lines[-1][1:] == ("index", "")
+    assert "; going: toy/1_measure/recipe~" in told
+    assert re.search(r"; 5 left, about \d+ s at this pace", told)
+
+
+def test_collections_are_named_by_what_is_unusual_in_them():
+    assert results.Collection("mnist").name == results.COMPARABLE == "mnist"
+    assert results.Collection("digits", "quick", "mixed_bfloat16").name == "digits-quick-mixed_bfloat16"
+    assert results.dataset_of("fashion_mnist-quick-mixed_bfloat16") == "fashion_mnist"
+    with pytest.raises(UserError, match="did you mean mixed_bfloat16"):
+        results.Collection("mnist", "full", "bfloat16")
 
 
 def test_a_second_build_makes_nothing(built):
@@ -159,7 +177,7 @@ def test_the_index_of_mnist_decides_claims_and_compares_published_numbers(toy):
     assert "not comparable" in index
     for folder in ("results", "reports"):
         (toy / folder / "digits-quick").rename(toy / folder / "mnist")
-    overview.write_index(toy, params.plan(toy, "quick", 3), "mnist", "full")
+    overview.write_index(toy, params.plan(toy, "quick", 3), results.Collection("mnist"))
     words = " ".join(re.sub(r"<[^>]+>", " ", (toy / "reports/mnist/index.html").read_text()).split())
     assert re.search(r"Accuracy falls with the scale every change of .* &lt; 0 supported", words)
     assert re.search(

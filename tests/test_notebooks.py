@@ -251,6 +251,7 @@ def test_a_run_on_real_mnist_learns_and_is_called_mnist(copied):
 
 
 def test_only_other_data_and_the_quick_profile_need_a_banner():
-    assert reports.banners("mnist", "full") == []
-    assert len(reports.banners("digits", "full")) == len(reports.banners("mnist", "quick")) == 1
-    assert len(reports.banners("fashion_mnist", "quick")) == 2
+    assert reports.banners(results.Collection("mnist")) == []
+    assert len(reports.banners(results.Collection("digits"))) == 1
+    assert len(reports.banners(results.Collection("mnist", "quick"))) == 1
+    assert len(reports.banners(results.Collection("fashion_mnist", "quick"))) == 2

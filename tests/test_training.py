@@ -1,9 +1,13 @@
+import itertools
 import os
+import subprocess
+import sys
 
+import keras
 import numpy as np
 import pytest
 
-from noisy_digits import data, models, noise, plots, results, training
+from noisy_digits import data, models, noise, optimizers, plots, results, training
 from noisy_digits.errors import UserError
 
 
@@ -99,6 +103,23 @@ def test_outputs_are_probabilities(model):
     assert np.allclose(output.sum(axis=1), 1, atol=1e-5)
 
 
+def test_bfloat16_is_inside_alone():
+    script = (
+        "from noisy_digits import models; import numpy as np; x = np.zeros((2, 28, 28), dtype=np.float32)\n"
+        "for build in (models.mlp, models.cnn, models.autoencoder, models.convolutional_autoencoder):\n"
+        "    model = build(); inside = {layer.compute_dtype for layer in model.layers[:-1]}\n"
+        "    print(model.predict_on_batch(x).dtype, 'bfloat16' in inside, model.weights[0].dtype)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"NOISY_DIGITS_PRECISION": "mixed_bfloat16"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.splitlines() == ["float32 True float32"] * 4
+
+
 def test_it_learns_and_records_one_value_an_epoch(digits):
     training.seeded(0)
     model = models.mlp((512, 512), dropout=0.2)
@@ -116,6 +137,45 @@ def test_every_image_is_seen_once_an_epoch(digits):
     model = models.mlp((8,))
     fit(model, digits, epochs=3, batch_size=100)
     assert model.optimizer.iterations.numpy() == 3 * 15
+
+
+def test_every_pass_has_an_order_of_its_own_which_the_seed_decides():
+    x = np.arange(50, dtype=np.float32)
+    orders = {}
+    for seed in (0, 0, 1):
+        training.seeded(seed)
+        made = training.batches(x, x, 8, shuffle=True)
+        passes = [np.concatenate([images for images, _ in made.as_numpy_iterator()]) for _ in range(3)]
+        assert all(np.array_equal(np.sort(order), x) for order in passes)
+        assert not any(np.array_equal(*pair) for pair in itertools.combinations([x, *passes], 2))
+        assert all(np.array_equal(*pair) for pair in zip(passes, orders.setdefault(seed, passes), strict=True))
+    assert not np.array_equal(orders[0][0], orders[1][0])
+
+
+def test_batches_keep_images_with_their_labels_and_in_order_unless_shuffled():
+    x = np.random.default_rng(0).random((25, 28, 28), dtype=np.float32)
+    plain = list(training.batches(x, np.arange(25), 10).as_numpy_iterator())
+    assert [len(images) for images, _ in plain] == [10, 10, 5]
+    assert np.array_equal(np.concatenate([images for images, _ in plain]), x)
+    training.seeded(0)
+    for images, labels in training.batches(x, np.arange(25), 10, shuffle=True).as_numpy_iterator():
+        assert np.array_equal(images, x[labels])
+
+
+@pytest.mark.parametrize("name", optimizers.FUSED)
+def test_fused_updates_are_those_of_keras(digits, name):
+    weights = []
+    for made in (keras.optimizers.get(name), optimizers.make(name, float(keras.optimizers.get(name).learning_rate))):
+        training.seeded(0)
+        model = models.mlp((32,))
+        model.compile(optimizer=made, loss="sparse_categorical_crossentropy", jit_compile=False)
+        training.seeded(0)
+        model.fit(
+            training.batches(digits.x_train, digits.y_train, 100, shuffle=True), epochs=3, shuffle=False, verbose=0
+        )
+        weights.append(model.get_weights())
+    assert all(np.allclose(*pair, atol=2e-5) for pair in zip(*weights, strict=True))
+    assert not np.allclose(weights[0][0], models.mlp((32,)).get_weights()[0], atol=1e-2)
 
 
 def test_the_criterion_is_the_mean_negative_log_probability_of_the_true_class(digits):

@@ -15,16 +15,20 @@ def build(arguments: argparse.Namespace) -> None:
     """Make every run, page and index that is missing or out of date."""
     root = project_root()
     planned = params.plan(root, arguments.profile, arguments.seeds)
+    notebooks = dict.fromkeys(f"{run.assignment}/{run.notebook}" for run in planned)
+    if arguments.only and arguments.only not in notebooks:
+        raise UserError(f"--only {arguments.only}: no such notebook{near(arguments.only, notebooks)}")
     dataset = data.resolve(arguments.dataset)
-    collection = results.collection_name(dataset, arguments.profile)
-    results.lock(root / "results" / collection, wait=False)
-    for folder in (root / "results" / collection / run.path for run in planned):
+    collection = results.Collection(dataset, arguments.profile, arguments.precision)
+    results.lock(root / "results" / collection.name, wait=False)
+    for folder in (root / "results" / collection.name / run.path for run in planned):
         if not results.complete(folder):
             (folder / "metrics.json").unlink(missing_ok=True)
     settings = {
-        "collection": collection,
+        "collection": collection.name,
         "dataset": dataset,
         "profile": arguments.profile,
+        "precision": arguments.precision,
         "seeds": arguments.seeds,
         "only": arguments.only,
     }
@@ -33,7 +37,14 @@ def build(arguments: argparse.Namespace) -> None:
         sys.executable,
         [
             *(sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"),
-            *("--workflow-profile", "workflow/profiles/default", "--cores", str(arguments.cores)),
+            *(
+                "--workflow-profile",
+                "workflow/profiles/default",
+                "--logger",
+                "noisy-digits",
+                "--cores",
+                str(arguments.cores),
+            ),
             *("--config", *(f"{key}={json.dumps(value)}" for key, value in settings.items() if value)),
         ],
     )
@@ -48,12 +59,10 @@ def run(arguments: argparse.Namespace) -> None:
     runs = {run.path: run for run in params.plan(root, arguments.profile, arguments.seeds)}
     if arguments.path not in runs:
         raise UserError(f"no run {arguments.path} is planned in params/{near(arguments.path, runs)}")
-    planned, dataset = runs[arguments.path], _named(arguments.dataset)
-    collection = results.collection_name(dataset, arguments.profile)
+    planned, collection = runs[arguments.path], _collection(arguments)
     reports.check(root, planned)
-    execution.execute(planned, root, dataset, collection, arguments.threads)
-    page = reports.write_page(root, planned, dataset, arguments.profile)
-    print(page.relative_to(root), flush=True)
+    execution.execute(planned, root, collection, arguments.threads)
+    reports.write_page(root, planned, collection)
 
 
 def index(arguments: argparse.Namespace) -> None:
@@ -62,7 +71,7 @@ def index(arguments: argparse.Namespace) -> None:
 
     root = project_root()
     plan = params.plan(root, arguments.profile, arguments.seeds)
-    overview.write_index(root, plan, _named(arguments.dataset), arguments.profile)
+    overview.write_index(root, plan, _collection(arguments))
 
 
 def show_data(arguments: argparse.Namespace) -> None:
@@ -78,9 +87,10 @@ def check(arguments: argparse.Namespace) -> None:
     print(f"{len(planned)} runs planned from {len({run.assignment for run in planned})} params files: all good")
 
 
-def _named(dataset: str) -> str:
-    """The data set's own name; it is looked for only where that is needed to tell."""
-    return dataset if dataset in data.NAMES else data.resolve(dataset)
+def _collection(arguments: argparse.Namespace) -> results.Collection:
+    """The collection asked for; the data set is looked for only where that is needed to tell its name."""
+    dataset = arguments.dataset if arguments.dataset in data.NAMES else data.resolve(arguments.dataset)
+    return results.Collection(dataset, arguments.profile, arguments.precision)
 
 
 def _count(text: str) -> int:
@@ -98,15 +108,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="noisy-digits", description="Run the notebooks over their grids and render the reports.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
 
-    dataset, plan = _Parser(add_help=False), _Parser(add_help=False)
+    dataset, plan, precision = (_Parser(add_help=False) for _ in range(3))
     dataset.add_argument("--dataset", default="auto", help=f"auto, {', '.join(data.NAMES)}")
     plan.add_argument("--profile", default="full", help=" or ".join(params.PROFILES))
     plan.add_argument("--seeds", type=_count, help="number of replicates, instead of each notebook's own")
+    precision.add_argument("--precision", default=results.PRECISIONS[0], help=" or ".join(results.PRECISIONS))
     added = {}
     for name, function, shared in (
-        ("build", build, [dataset, plan]),
-        ("run", run, [dataset, plan]),
-        ("index", index, [dataset, plan]),
+        ("build", build, [dataset, plan, precision]),
+        ("run", run, [dataset, plan, precision]),
+        ("index", index, [dataset, plan, precision]),
         ("data", show_data, [dataset]),
         ("check", check, [plan]),
     ):

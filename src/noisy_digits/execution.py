@@ -5,7 +5,9 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +20,7 @@ from papermill.exceptions import PapermillExecutionError
 from noisy_digits import data, results
 from noisy_digits.errors import UserError
 from noisy_digits.params import Run
+from noisy_digits.project import PRECISION, PROGRESS
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -26,6 +29,7 @@ THREAD_VARIABLES = (
     "TF_NUM_INTEROP_THREADS",
 )
 START_TIMEOUT_S = 120
+TELL_EVERY_S = 30
 
 
 class PrivateKernelManager(AsyncKernelManager):
@@ -41,27 +45,29 @@ class PrivateKernelManager(AsyncKernelManager):
         await super().start_kernel(stderr=subprocess.DEVNULL, **settings)
 
 
-def execute(run: Run, root: Path, dataset: str, collection: str, threads: int) -> None:
+def execute(run: Run, root: Path, collection: results.Collection, threads: int) -> None:
     """Execute ``run`` and put metrics.json and run.json into its folder below results/<collection>.
 
     Both appear only once the whole notebook has run; the executed notebook, notebook.ipynb beside them, is kept
     whatever happens. Raises UserError naming the failing cell.
     """
-    folder = root / "results" / collection / run.path
+    folder = root / "results" / collection.name / run.path
     results.lock(folder, wait=True)
     for stale in (folder / "metrics.json", folder / "run.json", *folder.glob("*.keras")):
         stale.unlink(missing_ok=True)
     notebook = root / "notebooks" / run.assignment / f"{run.notebook}.ipynb"
-    supplied = dict(zip(results.SUPPLIED, (dataset, collection), strict=True))
+    supplied = dict(zip(results.SUPPLIED, (collection.dataset, collection.name), strict=True))
     parameters = {name: supplied.get(name, value) for name, value in run.parameters.items()}
     private = Path(tempfile.mkdtemp(prefix="noisy-digits-", dir="/tmp"))  # the path of a socket must be short
     recorded = private / "recorded"
     recorded.mkdir()
     os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))
     os.environ |= {"IPYTHONDIR": str(private), results.RECORD: str(recorded)}
+    os.environ |= {PRECISION: collection.precision, PROGRESS: str(private / "progress")}
     if named := os.environ.get("NOISY_DIGITS_DATA"):
         os.environ["NOISY_DIGITS_DATA"] = str(Path(named).resolve())
     started = time.time()
+    threading.Thread(target=_tell, args=(run.path, private / "progress"), daemon=True).start()
     try:
         _papermill(notebook, folder / "notebook.ipynb", parameters)
         measured = _collect(recorded, folder)
@@ -84,13 +90,26 @@ def execute(run: Run, root: Path, dataset: str, collection: str, threads: int) -
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
             "seconds": round(time.time() - started, 1),
             "threads": threads,
+            "precision": collection.precision,
             "machine": f"{platform.system()} {platform.machine()}",
             "versions": {"python": platform.python_version()}
             | {name: version(name) for name in ("tensorflow", "keras", "numpy")},
             "revision": _revision(root),
-            "data_sha256": data.digest(dataset),
+            "data_sha256": data.digest(collection.dataset),
         },
     )
+
+
+def _tell(path: str, progress: Path) -> None:
+    """Say now and then how far the training of a run has come, as long as there is more to say."""
+    said = 0
+    while True:
+        time.sleep(TELL_EVERY_S)
+        epochs = progress.read_text(encoding="utf-8").splitlines() if progress.is_file() else []
+        if len(epochs) > said:
+            said = len(epochs)
+            training = sum(line.startswith("epoch 1 of") for line in epochs)
+            print(f"{path}: training {training}, {epochs[-1]}", file=sys.stderr, flush=True)
 
 
 def _collect(recorded: Path, folder: Path) -> dict:
@@ -114,6 +133,7 @@ def _papermill(notebook: Path, executed: Path, parameters: dict) -> None:
                 kernel_manager_class=PrivateKernelManager,
                 start_timeout=START_TIMEOUT_S,
                 progress_bar=False,
+                shutdown_kernel="immediate",
             )
             return
         except DeadKernelError:

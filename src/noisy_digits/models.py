@@ -1,12 +1,19 @@
 """The networks of the write-ups, as uncompiled Keras models over images of shape (28, 28)."""
 
+import os
 from collections.abc import Sequence
 
 import keras
 from keras import layers
 
+from noisy_digits.project import PRECISION
+
+keras.config.set_dtype_policy(os.environ.get(PRECISION, "float32"))
+
 IMAGE = (28, 28)
 CLASSES = 10
+OUTPUT = "float32"
+"""The type of what a model gives, at any precision inside: probabilities near 1 need its digits."""
 
 
 def mlp(
@@ -25,7 +32,7 @@ def mlp(
         model.add(layers.Dense(units, activation=activation, kernel_regularizer=penalty))
         if dropout:
             model.add(layers.Dropout(dropout))
-    model.add(layers.Dense(CLASSES, activation="softmax"))
+    model.add(layers.Dense(CLASSES, activation="softmax", dtype=OUTPUT))
     return model
 
 
@@ -49,7 +56,7 @@ def cnn(hidden: Sequence[int] = (128,), *, pool_between: bool = False, feature_d
     for units in hidden:
         model.add(layers.Dense(units, activation="relu"))
     model.add(layers.Dropout(0.5))
-    model.add(layers.Dense(CLASSES, activation="softmax"))
+    model.add(layers.Dense(CLASSES, activation="softmax", dtype=OUTPUT))
     return model
 
 
@@ -88,7 +95,7 @@ def leaky_cnn(augment: keras.Model) -> keras.Model:
     model.add(layers.Flatten())
     model.add(layers.Dense(256))
     model.add(layers.LeakyReLU(0.1))
-    model.add(layers.Dense(CLASSES, activation="softmax"))
+    model.add(layers.Dense(CLASSES, activation="softmax", dtype=OUTPUT))
     return model
 
 
@@ -105,8 +112,8 @@ def autoencoder(hidden: int = 128, code: int = 96) -> keras.Model:
             layers.Dense(hidden, activation="relu"),
             layers.Dense(code, activation="relu", name="code"),
             layers.Dense(hidden, activation="relu"),
-            layers.Dense(IMAGE[0] * IMAGE[1], activation="sigmoid"),
-            layers.Reshape(IMAGE),
+            layers.Dense(IMAGE[0] * IMAGE[1], activation="sigmoid", dtype=OUTPUT),
+            layers.Reshape(IMAGE, dtype=OUTPUT),
         ],
         name="autoencoder",
     )
@@ -128,8 +135,8 @@ def convolutional_autoencoder() -> keras.Model:
             layers.MaxPooling2D(2, name="code"),
             layers.Conv2DTranspose(32, 3, strides=2, padding="same", activation="relu"),
             layers.Conv2DTranspose(32, 3, strides=2, padding="same", activation="relu"),
-            layers.Conv2D(1, 3, padding="same", activation="sigmoid"),
-            layers.Reshape(IMAGE),
+            layers.Conv2D(1, 3, padding="same", activation="sigmoid", dtype=OUTPUT),
+            layers.Reshape(IMAGE, dtype=OUTPUT),
         ],
         name="convolutional_autoencoder",
     )
@@ -137,7 +144,7 @@ def convolutional_autoencoder() -> keras.Model:
 
 def encoder(model: keras.Model) -> keras.Model:
     """The first half of an autoencoder, images to codes; it shares the weights of ``model``."""
-    return keras.Model(model.inputs[0], model.get_layer("code").output)
+    return keras.Model(model.inputs[0], keras.ops.cast(model.get_layer("code").output, OUTPUT))
 
 
 def decoder(model: keras.Model) -> keras.Model:

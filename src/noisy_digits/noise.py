@@ -29,6 +29,7 @@ def salt_and_pepper(images: np.ndarray, noise_level: float, rng: np.random.Gener
     if not 0 <= noise_level <= 1:
         raise ValueError(f"noise.salt_and_pepper: noise_level is {noise_level}; a fraction lies between 0 and 1")
     chance = rng.random(images.shape, dtype=np.float32)
-    noisy = np.where(chance < noise_level, np.float32(1), images.astype(np.float32))
+    noisy = images.astype(np.float32)
+    noisy[chance < noise_level] = 1
     noisy[chance < noise_level / 2] = 0
     return noisy

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from noisy_digits import params, schema, statistics
-from noisy_digits.errors import UserError
+from noisy_digits.errors import UserError, near
 from noisy_digits.project import project_root
 
 if TYPE_CHECKING:
@@ -23,16 +24,36 @@ RECORD = "NOISY_DIGITS_RECORD"
 """Environment variable with the folder for what a run records; set by the build, absent in Jupyter."""
 
 COMPARABLE = "mnist"
-"""The one collection whose numbers may be held against the published ones: real MNIST, full profile."""
+"""The one collection whose numbers may be held against the published ones: real MNIST, full profile, float32."""
 
+PRECISIONS = ("float32", "mixed_bfloat16")
 
 SUPPLIED = ("dataset", "collection")
 """Parameters that the build fills in where a notebook declares them; they say which collection is being made."""
 
 
-def collection_name(dataset: str, profile: str) -> str:
-    """The folder below results/ and reports/: the data set, with the profile where it is not full."""
-    return dataset if profile == "full" else f"{dataset}-{profile}"
+@dataclass(frozen=True)
+class Collection:
+    """What is built as one: a data set, a profile (full or quick) and a precision (a dtype policy of Keras).
+
+    Raises UserError for a precision that is not one of ``PRECISIONS``.
+    """
+
+    dataset: str
+    profile: str = "full"
+    precision: str = PRECISIONS[0]
+
+    def __post_init__(self) -> None:
+        """Refuse a precision that is not known."""
+        if self.precision not in PRECISIONS:
+            raise UserError(f'precision "{self.precision}" is not known{near(self.precision, PRECISIONS)}')
+
+    @property
+    def name(self) -> str:
+        """The folder below results/ and reports/: the data set, with the profile and precision that are not usual."""
+        profile, precision = self.profile, self.precision
+        unusual = [profile] * (profile != "full") + [precision] * (precision != PRECISIONS[0])
+        return "-".join([self.dataset, *unusual])
 
 
 def lock(folder: Path, *, wait: bool) -> None:
@@ -185,7 +206,7 @@ def resolve(collection: str, *notebooks: str) -> str:
 
 def dataset_of(collection: str) -> str:
     """The data set of a collection: what its models were trained on."""
-    return collection.removesuffix("-quick")
+    return collection.partition("-")[0]
 
 
 def complete(folder: Path) -> bool:
@@ -205,7 +226,7 @@ def _runs(root: Path, name: str) -> list[params.Run]:
 def _first_complete(root: Path, notebooks: Iterable[str]) -> str | None:
     paths = [run.path for name in notebooks for run in _runs(root, name)]
     datasets = ("mnist", "fashion_mnist", "digits")
-    for collection in (collection_name(name, profile) for name in datasets for profile in params.PROFILES):
+    for collection in (Collection(dataset, profile).name for dataset in datasets for profile in params.PROFILES):
         if all(complete(root / "results" / collection / path) for path in paths):
             return collection
     return None

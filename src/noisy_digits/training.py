@@ -1,19 +1,26 @@
 """One training, and what is measured during it."""
 
+import math
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from noisy_digits import optimizers
+from noisy_digits.project import PROGRESS
+
 tf.config.experimental.enable_op_determinism()
 
 STEPS_PER_EXECUTION = 64
 EVALUATION_BATCH = 1000
+PREFETCHED = 4
 DIVERGED = 100 * float(np.log(10))
 """A training that ends with a loss above this, in nats, has diverged: a hundred times that of guessing among ten."""
 
@@ -54,6 +61,29 @@ def seeded(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def batches(x: np.ndarray, y: np.ndarray, size: int, *, shuffle: bool = False) -> tf.data.Dataset:
+    """Images ``x`` (n, …) and what belongs to them, ``y`` (n, …), ``size`` at a time; the last batch may be smaller.
+
+    With ``shuffle`` every pass is in an order of its own, which follows from the seed given to ``seeded``. Keras's own
+    shuffling, once seeded, repeats one order in every epoch; its pipeline's tuner can also hold up an epoch's end.
+    """
+    n, x, y = len(x), tf.constant(x), tf.constant(y)
+
+    def one_pass(key: tf.Tensor) -> tf.data.Dataset:
+        order = tf.range(n, dtype=tf.int64)
+        order = tf.random.experimental.stateless_shuffle(order, key) if shuffle else order
+        return tf.data.Dataset.range(0, n, size).map(lambda start: order[start : start + size])
+
+    keys = tf.data.Dataset.random(seed=int(keras.random.randint((), 0, 2**31 - 1)), rerandomize_each_iteration=True)
+    chosen = keys.batch(2).take(1).flat_map(one_pass)
+    taken = chosen.map(lambda at: (tf.gather(x, at), tf.gather(y, at)))
+    counted = taken.apply(tf.data.experimental.assert_cardinality(math.ceil(n / size)))
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1
+    return counted.prefetch(PREFETCHED).with_options(options)
+
+
 def fit(
     model: keras.Model,
     x: np.ndarray,
@@ -77,25 +107,26 @@ def fit(
     probed = defaultdict(list)
 
     def after_epoch(epoch: int, logs: Mapping[str, float]) -> None:
+        if progress := os.environ.get(PROGRESS):
+            with Path(progress).open("a", encoding="utf-8") as file:
+                print(f"epoch {epoch + 1} of {epochs}", file=file)
         for name, value in (item for probe in probes for item in probe(model).items()):
             probed[name].append(value)
         model.stop_training = not np.isfinite(logs["loss"])
 
     classifies = y.ndim == 1
     model.compile(
-        optimizer=keras.optimizers.get({"class_name": optimizer, "config": {"learning_rate": learning_rate}}),
+        optimizer=optimizers.make(optimizer, learning_rate),
         loss="sparse_categorical_crossentropy" if classifies else "binary_crossentropy",
         metrics=["accuracy"] if classifies else None,
         steps_per_execution=STEPS_PER_EXECUTION,
         jit_compile=False,
     )
     recorded = model.fit(
-        x,
-        y,
-        validation_data=validation,
+        batches(x, y, batch_size, shuffle=True),
+        validation_data=batches(*validation, EVALUATION_BATCH),
         epochs=epochs,
-        batch_size=batch_size,
-        validation_batch_size=EVALUATION_BATCH,
+        shuffle=False,
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)],
         verbose=0,
     ).history
@@ -178,7 +209,7 @@ def relative_change(model: keras.Model, parameters: int) -> Probe:
 
 def evaluate(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """``test_loss`` (nats per image) and ``test_accuracy`` (a fraction) of a trained classifier on images ``x``."""
-    loss, accuracy = model.evaluate(x, y, batch_size=EVALUATION_BATCH, verbose=0)
+    loss, accuracy = model.evaluate(batches(x, y, EVALUATION_BATCH), verbose=0)
     return {"test_loss": loss, "test_accuracy": accuracy}
 
 
@@ -231,6 +262,6 @@ def milliseconds_per_step(
     seconds = []
     for _ in range(rounds + 1):
         began = time.perf_counter()
-        model.fit(x, y, batch_size=batch_size, epochs=1, verbose=0)
+        model.fit(batches(x, y, batch_size), shuffle=False, verbose=0)
         seconds.append(time.perf_counter() - began)
     return float(np.median(seconds[1:]) / steps * 1000)

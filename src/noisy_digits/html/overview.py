@@ -38,17 +38,17 @@ class _Collection:
         return self.statuses[run.path] in reports.MADE
 
 
-def write_index(root: Path, plan: list[params.Run], dataset: str, profile: str) -> None:
+def write_index(root: Path, plan: list[params.Run], made: results.Collection) -> None:
     """Write results.csv, the pages of failed runs and index.html of a collection."""
-    name = results.collection_name(dataset, profile)
+    name = made.name
     folder = root / "results" / name
     results.write_text(folder / "results.csv", results.tidy(folder, plan).to_csv(index=False))
     collection = _Collection(root, name, reports.statuses(folder, plan))
-    reports.renew_pages(root, plan, collection.statuses, dataset, profile)
+    reports.renew_pages(root, plan, collection.statuses, made)
     described = {
-        "title": f"Noisy Digits: {DATA_TITLES[dataset]}" + (", quick profile" if profile == "quick" else ""),
+        "title": f"Noisy Digits: {DATA_TITLES[made.dataset]}" + (", quick profile" if made.profile == "quick" else ""),
         "introduction": INTRODUCTION,
-        "banners": reports.banners(dataset, profile),
+        "banners": reports.banners(made),
         "comparable": name == results.COMPARABLE,
         "facts": _facts([results.read_json(folder / run.path / "run.json") for run in plan], len(plan)),
         "assignments": [

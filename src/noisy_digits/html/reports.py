@@ -17,14 +17,23 @@ DATA_BANNERS = {
 QUICK_BANNER = (
     "Quick profile: a short training on a small part of the data, which shows that everything runs. It is not a result."
 )
+PRECISION_BANNERS = {
+    "mixed_bfloat16": "Precision: computed in bfloat16, weights kept in float32 (Keras's policy mixed_bfloat16). The "
+    "published numbers are compared in float32 alone.",
+}
 
 MADE = ("ok", "diverged")
 """The statuses of runs whose numbers are those of the plan."""
 
 
-def banners(dataset: str, profile: str) -> list[str]:
-    """What every page of a collection must say first: whose images these are, and whether it is a result."""
-    return [banner for banner in (DATA_BANNERS.get(dataset), QUICK_BANNER if profile == "quick" else None) if banner]
+def banners(collection: results.Collection) -> list[str]:
+    """What every page of a collection must say first: whose images, whether it is a result, how exact."""
+    told = (
+        DATA_BANNERS.get(collection.dataset),
+        QUICK_BANNER if collection.profile == "quick" else None,
+        PRECISION_BANNERS.get(collection.precision),
+    )
+    return list(filter(None, told))
 
 
 def check(root: Path, run: params.Run) -> None:
@@ -49,36 +58,37 @@ def check(root: Path, run: params.Run) -> None:
         raise UserError(f"{file.relative_to(root)}: {error}") from None
 
 
-def write_page(root: Path, run: params.Run, dataset: str, profile: str) -> Path:
+def write_page(root: Path, run: params.Run, collection: results.Collection) -> Path:
     """Render the executed notebook of ``run``, failed or not, below reports/<collection>; return the page's path."""
     from noisy_digits.html import page
 
-    collection = results.collection_name(dataset, profile)
-    folder = root / "results" / collection / run.path
+    folder = root / "results" / collection.name / run.path
     html = page.render(
         nbformat.read(folder / "notebook.ipynb", as_version=4),
         title=schema.load(root / "params" / f"{run.assignment}.yml").title,
         identity={key: str(value) for key, value in run.point.items()},
-        banners=[*banners(dataset, profile), *_divergence(folder)],
+        banners=[*banners(collection), *_divergence(folder)],
         status=status(folder, run),
         facts=_facts(folder),
         home="../" * run.path.count("/") + "index.html",
     )
-    path = root / "reports" / collection / f"{run.path}.html"
+    path = root / "reports" / collection.name / f"{run.path}.html"
     results.write_text(path, html)
     return path
 
 
-def renew_pages(root: Path, plan: list[params.Run], statuses: Mapping[str, str], dataset: str, profile: str) -> None:
+def renew_pages(
+    root: Path, plan: list[params.Run], statuses: Mapping[str, str], collection: results.Collection
+) -> None:
     """Render the pages of failed runs, those that are missing, and those older than what renders them."""
-    collection = results.collection_name(dataset, profile)
+    of_results, of_pages = (root / kind / collection.name for kind in ("results", "reports"))
     renderers = max(file.stat().st_mtime for file in Path(__file__).parent.iterdir() if file.is_file())
     for run in plan:
-        folder, page = root / "results" / collection / run.path, root / "reports" / collection / f"{run.path}.html"
+        folder, page = of_results / run.path, of_pages / f"{run.path}.html"
         if (folder / "notebook.ipynb").is_file() and (
             statuses[run.path] == "failed" or not page.is_file() or page.stat().st_mtime < renderers
         ):
-            write_page(root, run, dataset, profile)
+            write_page(root, run, collection)
 
 
 def status(folder: Path, run: params.Run) -> str:

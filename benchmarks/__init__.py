@@ -1,0 +1,1 @@
+"""What the suite costs: run by `make bench`."""

@@ -1,0 +1,97 @@
+"""What a build costs beyond its trainings: noise, starting a run, many runs, a page, a build with nothing to do."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from noisy_digits import noise, params, results
+
+ROOT = Path(__file__).parents[1]
+GRID_POINTS = (1, 2, 4, 8, 16, 32)
+NOTEBOOK = "mlp_noise/2_training"
+UNUSED = ("submitted", "overrides")
+
+
+def noises() -> dict[str, tuple[float, float]]:
+    """Seconds to make noise for MNIST's 60,000 training images, and the bytes beyond the result, by kind."""
+    images = np.random.default_rng(0).random((60_000, 28, 28), dtype=np.float32)
+    measured = {}
+    for name, make in (("gaussian", noise.gaussian), ("salt_and_pepper", noise.salt_and_pepper)):
+        seconds = []
+        for seed in range(5):
+            began = time.perf_counter()
+            make(images, 0.5, np.random.default_rng(seed))
+            seconds.append(time.perf_counter() - began)
+        tracemalloc.start()
+        noisy = make(images, 0.5, np.random.default_rng(0))
+        measured[name] = float(np.median(seconds)), tracemalloc.get_traced_memory()[1] - noisy.nbytes
+        tracemalloc.stop()
+    return measured
+
+
+def copy(folder: Path, points: int) -> None:
+    """A project in ``folder`` of ``points`` runs of W1's training notebook, cut down to one step of training."""
+    for part in ("src", "notebooks", "workflow"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    described = yaml.safe_load((ROOT / "params/mlp_noise.yml").read_text(encoding="utf-8"))
+    _, notebook = NOTEBOOK.split("/")
+    training = described["notebooks"][notebook]
+    training["grid"] = {"recipe": ["corrected"], "scale": [float(scale) for scale in range(points)]}
+    training["quick"] = {"epochs": 1, "train_size": 128, "test_size": 100, "seeds": 1}
+    kept = {key: described[key] for key in ("title", "question", "order", "recipes")}
+    described = kept | {"notebooks": {notebook: {key: training[key] for key in training if key not in UNUSED}}}
+    (folder / "params").mkdir()
+    (folder / "params/mlp_noise.yml").write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+
+
+def command(folder: Path, *words: str) -> float:
+    """Seconds that ``noisy-digits`` takes in the project ``folder``, on scikit-learn's digits in the quick profile."""
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "noisy_digits", *words, "--dataset", "digits", "--profile", "quick"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder / "src")},
+        check=True,
+        capture_output=True,
+    )
+    return time.perf_counter() - began
+
+
+def run(folder: Path) -> float:
+    """Seconds of one run whose training is one step, page included: the median of 5."""
+    copy(folder, 1)
+    (planned,) = params.plan(folder, "quick")
+    return float(np.median([command(folder, "run", planned.path) for _ in range(5)]))
+
+
+def page(folder: Path) -> float:
+    """Seconds to render the page of the run in ``folder``: the median of 5."""
+    from noisy_digits.html import reports
+
+    (planned,) = params.plan(folder, "quick")
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        reports.write_page(folder, planned, results.Collection("digits", "quick"))
+        seconds.append(time.perf_counter() - began)
+    return float(np.median(seconds))
+
+
+def builds(folder: Path) -> dict[int, tuple[float, float]]:
+    """Seconds of a build and of a second one with nothing to do, by the number of grid points."""
+    measured = {}
+    for points in GRID_POINTS:
+        place = folder / str(points)
+        copy(place, points)
+        measured[points] = command(place, "build"), command(place, "build")
+        print(
+            f"{points} grid points: {measured[points][0]:.1f} s, nothing to do {measured[points][1]:.1f} s", flush=True
+        )
+    return measured

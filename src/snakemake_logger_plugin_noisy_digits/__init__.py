@@ -1,0 +1,62 @@
+"""Snakemake's progress in plain lines: which run ended, how many are done, which are going, about how long is left."""
+
+import logging
+import sys
+import time
+
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+NOTHING = "Nothing to be done"
+
+
+class LogHandler(LogHandlerBase):
+    """One line on standard error for each run that ends; warnings and errors as Snakemake says them."""
+
+    writes_to_stream = True
+    writes_to_file = False
+    has_filter = True
+    has_formatter = False
+    needs_rulegraph = False
+
+    def __post_init__(self) -> None:
+        """Begin with no run known."""
+        self.total = self.done = 0
+        self.began = time.monotonic()
+        self.going: dict[int, tuple[str, float]] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print what a record says."""
+        event = getattr(record, "event", None)
+        if event == LogEvent.RUN_INFO:
+            self.total = sum(count for rule, count in record.stats.items() if rule not in ("all", "total"))
+        elif event == LogEvent.JOB_INFO:
+            name = record.wildcards.get("run", record.rule_name)
+            self.going[record.jobid] = name, time.monotonic()
+        elif event == LogEvent.JOB_FINISHED:
+            self._ended(record.job_id, "")
+        elif event == LogEvent.JOB_ERROR:
+            self._ended(record.jobid, "FAILED ")
+        elif record.levelno >= logging.WARNING or record.getMessage().startswith(NOTHING):
+            print(self.format(record), file=sys.stderr, flush=True)
+
+    def _ended(self, job: int, mark: str) -> None:
+        name, started = self.going.pop(job, ("all", 0.0))
+        if name == "all":
+            return
+        now = time.monotonic()
+        self.done += 1
+        line = f"[{self.done}/{self.total}] {mark}{name} in {spoken(now - started)}"
+        if self.going:
+            line += f"; going: {', '.join(name for name, _ in self.going.values())}"
+        if left := self.total - self.done:
+            line += f"; {left} left, about {spoken((now - self.began) / self.done * left)} at this pace"
+        print(line, file=sys.stderr, flush=True)
+
+
+def spoken(seconds: float) -> str:
+    """Seconds for reading: 41 s, 7 min, 2 h 5 min."""
+    minutes = round(seconds / 60)
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
