@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"no run {arguments.path} is planned in params/{near(arguments.path, runs)}")
     planned, collection = runs[arguments.path], _collection(arguments)
     reports.check(root, planned)
-    execution.execute(planned, root, collection, arguments.threads)
+    execution.execute(planned, root, collection)
     reports.write_page(root, planned, collection)
 
 
@@ -126,7 +126,6 @@ def _parser() -> argparse.ArgumentParser:
     added["build"].add_argument("--cores", type=_count, default=os.cpu_count(), help="how many processors to use")
     added["build"].add_argument("--only", default="", help="only this assignment/notebook, without an index")
     added["run"].add_argument("path", help="a grid point: cnn_noise/2_training/recipe~corrected/scale~0.5")
-    added["run"].add_argument("--threads", type=_count, default=1, help="threads for this run")
     return parser
 
 

@@ -28,6 +28,8 @@ THREAD_VARIABLES = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
+THREADS = 1
+"""As many runs as there are processors, each on one thread, train more than fewer on several; see benchmarks/."""
 START_TIMEOUT_S = 120
 TELL_EVERY_S = 30
 
@@ -45,7 +47,7 @@ class PrivateKernelManager(AsyncKernelManager):
         await super().start_kernel(stderr=subprocess.DEVNULL, **settings)
 
 
-def execute(run: Run, root: Path, collection: results.Collection, threads: int) -> None:
+def execute(run: Run, root: Path, collection: results.Collection) -> None:
     """Execute ``run`` and put metrics.json and run.json into its folder below results/<collection>.
 
     Both appear only once the whole notebook has run; the executed notebook, notebook.ipynb beside them, is kept
@@ -61,7 +63,7 @@ def execute(run: Run, root: Path, collection: results.Collection, threads: int) 
     private = Path(tempfile.mkdtemp(prefix="noisy-digits-", dir="/tmp"))  # the path of a socket must be short
     recorded = private / "recorded"
     recorded.mkdir()
-    os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))
+    os.environ |= dict.fromkeys(THREAD_VARIABLES, str(THREADS))
     os.environ |= {"IPYTHONDIR": str(private), results.RECORD: str(recorded)}
     os.environ |= {PRECISION: collection.precision, PROGRESS: str(private / "progress")}
     if named := os.environ.get("NOISY_DIGITS_DATA"):
@@ -89,7 +91,7 @@ def execute(run: Run, root: Path, collection: results.Collection, threads: int) 
             "models": sorted(kept.name for kept in folder.glob("*.keras")),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
             "seconds": round(time.time() - started, 1),
-            "threads": threads,
+            "threads": THREADS,
             "precision": collection.precision,
             "machine": f"{platform.system()} {platform.machine()}",
             "versions": {"python": platform.python_version()}

@@ -25,7 +25,6 @@ class Run:
     point: Mapping[str, Any]
     parameters: Mapping[str, Any]
     reads: tuple[str, ...]
-    threads: int
     submitted: tuple[Mapping[str, Any], ...]
     headline: str | None
 
@@ -117,7 +116,6 @@ def _assignment_runs(root: Path, name: str, assignment: Assignment, profile: str
                 point,
                 values,
                 reads,
-                notebook.threads if profile == "full" else 1,
                 submitted,
                 notebook.headline,
             )

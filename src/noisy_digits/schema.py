@@ -64,7 +64,6 @@ class Notebook(Schema):
     overrides: list[Override] = []
     seeds: Count = 1
     quick: Values = {}
-    threads: Count = 1
     reads: list[str] = []
     headline: str | None = None
     submitted: list[Values] = []
