@@ -53,7 +53,7 @@ def trainings(rate: float) -> str:
             *(f"{median[way]:.2f}" for way in training.WAYS),
             f"{packed.min():.2f} – {np.median(packed):.2f} – {packed.max():.2f}",
             f"{np.median(bfloat16):.2f}",
-            f"{share:.0%}",
+            f"{share:.1%}",
             f"{memory[training.PACKED] / 1e9:.2f} GB",
         )
         print(" | ".join(row), flush=True)
@@ -68,7 +68,7 @@ def trainings(rate: float) -> str:
         ],
     )
     explained = (
-        "The product rate's share is that of the packed step's matrix products alone. W4's write-up trains each "
+        "The product rate's share is that of the packed step's matrix products alone. W4's write-up trains each\n"
         "configuration three times, once for each curve; ours trains it once.\n\n"
     )
     return table(COLUMNS, rows) + explained + estimate
@@ -96,7 +96,7 @@ def builds() -> str:
     ]
     with tempfile.TemporaryDirectory() as scratch:
         one = Path(scratch) / "one"
-        rows.append(("a run with one step of training, page included", f"{building.run(one):.2f} s"))
+        rows.append(("a run beyond the cell that trains, page included", f"{building.run(one):.2f} s"))
         rows.append(("rendering its page", f"{building.page(one):.2f} s"))
         measured = building.builds(Path(scratch))
     slope, start = figure(measured)

@@ -55,7 +55,8 @@ def test_a_build_says_what_ended_what_goes_on_and_how_much_is_left(toy):
     assert [int(done) for done, _, _ in lines] == [1, 2, 3, 4, 5, 6]
     assert lines[-1][1:] == ("index", "")
     assert "; going: toy/1_measure/recipe~" in told
-    assert re.search(r"; 5 left, about \d+ s at this pace", told)
+    assert re.search(r"; 5 left, \d+ s if they are like those done", told)
+    assert told.index("[0/6] toy/1_measure/recipe~") < told.index("[1/6]")
 
 
 def test_collections_are_named_by_what_is_unusual_in_them():

@@ -162,6 +162,41 @@ def test_batches_keep_images_with_their_labels_and_in_order_unless_shuffled():
         assert np.array_equal(images, x[labels])
 
 
+def test_images_and_labels_are_equally_many(digits):
+    with pytest.raises(UserError, match="360 images and 1437 labels"):
+        training.evaluate(models.mlp((8,)), digits.x_test, digits.y_train)
+
+
+def test_evaluating_draws_nothing(digits):
+    weights = []
+    for evaluates in (False, True):
+        training.seeded(0)
+        if evaluates:
+            network = models.mlp((4,))
+            training.seeded(0)
+            training.evaluate(network, digits.x_test, digits.y_test)
+        weights.append(models.mlp((8,)).get_weights()[0])
+    assert np.array_equal(*weights)
+
+
+def test_a_kept_model_opens_in_keras_alone_and_answers_alike(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv(results.RECORD, str(tmp_path))
+    training.seeded(0)
+    model = models.mlp((16,))
+    fit(model, digits)
+    results.keep(model, 3)
+    script = (
+        f"import keras, numpy, sys; model = keras.models.load_model({str(tmp_path / 'mlp_3.keras')!r})\n"
+        "assert 'noisy_digits' not in sys.modules\n"
+        "print(model.predict(numpy.ones((1, 28, 28)), verbose=0)[0, 3])"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert float(told.stdout) == pytest.approx(model.predict(np.ones((1, 28, 28)), verbose=0)[0, 3], rel=1e-5)
+    kept = keras.models.load_model(tmp_path / "mlp_3.keras")
+    scores = [training.evaluate(each, digits.x_test, digits.y_test) for each in (model, kept)]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-5)
+
+
 @pytest.mark.parametrize("name", optimizers.FUSED)
 def test_fused_updates_are_those_of_keras(digits, name):
     weights = []

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 from typing import NoReturn
 
 from noisy_digits import data, params, results
@@ -18,15 +19,15 @@ def build(arguments: argparse.Namespace) -> None:
     notebooks = dict.fromkeys(f"{run.assignment}/{run.notebook}" for run in planned)
     if arguments.only and arguments.only not in notebooks:
         raise UserError(f"--only {arguments.only}: no such notebook{near(arguments.only, notebooks)}")
-    dataset = data.resolve(arguments.dataset)
-    collection = results.Collection(dataset, arguments.profile, arguments.precision)
+    asked = results.Collection(arguments.dataset, arguments.profile, arguments.precision)
+    collection = replace(asked, dataset=data.resolve(arguments.dataset))
     results.lock(root / "results" / collection.name, wait=False)
     for folder in (root / "results" / collection.name / run.path for run in planned):
         if not results.complete(folder):
             (folder / "metrics.json").unlink(missing_ok=True)
     settings = {
         "collection": collection.name,
-        "dataset": dataset,
+        "dataset": collection.dataset,
         "profile": arguments.profile,
         "precision": arguments.precision,
         "seeds": arguments.seeds,
@@ -37,14 +38,8 @@ def build(arguments: argparse.Namespace) -> None:
         sys.executable,
         [
             *(sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"),
-            *(
-                "--workflow-profile",
-                "workflow/profiles/default",
-                "--logger",
-                "noisy-digits",
-                "--cores",
-                str(arguments.cores),
-            ),
+            *("--workflow-profile", "workflow/profiles/default", "--logger", "noisy-digits"),
+            *("--cores", str(arguments.cores)),
             *("--config", *(f"{key}={json.dumps(value)}" for key, value in settings.items() if value)),
         ],
     )

@@ -1,5 +1,6 @@
 """One run: a notebook at one grid point, executed by papermill with a kernel of its own."""
 
+import contextlib
 import json
 import os
 import platform
@@ -104,10 +105,11 @@ def execute(run: Run, root: Path, collection: results.Collection) -> None:
 
 def _tell(path: str, progress: Path) -> None:
     """Say now and then how far the training of a run has come, as long as there is more to say."""
-    said = 0
+    said, epochs = 0, []
     while True:
         time.sleep(TELL_EVERY_S)
-        epochs = progress.read_text(encoding="utf-8").splitlines() if progress.is_file() else []
+        with contextlib.suppress(FileNotFoundError):
+            epochs = progress.read_text(encoding="utf-8").splitlines()
         if len(epochs) > said:
             said = len(epochs)
             training = sum(line.startswith("epoch 1 of") for line in epochs)

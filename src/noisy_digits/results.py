@@ -134,9 +134,14 @@ def tidy(folder: Path, runs: Iterable[params.Run], grid: Iterable[str] | None = 
 
 
 def keep(model: "keras.Model", seed: int) -> None:
-    """Keep a trained model beside the run's metrics, for ``model`` to find; in Jupyter nothing is written."""
+    """Keep a trained model, without its optimizer, beside the run's metrics; in Jupyter nothing is written.
+
+    ``model`` finds it, and Keras alone can open it.
+    """
     if target := os.environ.get(RECORD):
-        model.save(Path(target) / f"{model.name}_{seed}.keras")
+        bare = type(model).from_config(model.get_config())
+        bare.set_weights(model.get_weights())
+        bare.save(Path(target) / f"{model.name}_{seed}.keras")
 
 
 def read(assignment: str, notebook: str, collection: str = "auto") -> pd.DataFrame:

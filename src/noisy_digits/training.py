@@ -1,5 +1,6 @@
 """One training, and what is measured during it."""
 
+import gc
 import math
 import os
 import time
@@ -14,12 +15,13 @@ import pandas as pd
 import tensorflow as tf
 
 from noisy_digits import optimizers
+from noisy_digits.errors import UserError
 from noisy_digits.project import PROGRESS
 
 tf.config.experimental.enable_op_determinism()
 
 STEPS_PER_EXECUTION = 64
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 250
 PREFETCHED = 4
 DIVERGED = 100 * float(np.log(10))
 """A training that ends with a loss above this, in nats, has diverged: a hundred times that of guessing among ten."""
@@ -57,6 +59,7 @@ def seeded(seed: int) -> np.random.Generator:
     Everything random in a replicate follows from ``seed`` (0 or more). On one machine, with one number of
     threads, the same seed gives the same result to the last bit: TensorFlow's operations are deterministic here.
     """
+    gc.collect()  # the last replicate's tensors, which would double what a run needs
     keras.utils.set_random_seed(seed)
     return np.random.default_rng(seed)
 
@@ -66,21 +69,27 @@ def batches(x: np.ndarray, y: np.ndarray, size: int, *, shuffle: bool = False) -
 
     With ``shuffle`` every pass is in an order of its own, which follows from the seed given to ``seeded``. Keras's own
     shuffling, once seeded, repeats one order in every epoch; its pipeline's tuner can also hold up an epoch's end.
+    Raises UserError where ``x`` and ``y`` are not equally many.
     """
+    if len(x) != len(y):
+        raise UserError(f"training: {len(x)} images and {len(y)} labels or targets: give one of each")
     n, x, y = len(x), tf.constant(x), tf.constant(y)
+    starts = tf.data.Dataset.range(0, n, size)
 
     def one_pass(key: tf.Tensor) -> tf.data.Dataset:
-        order = tf.range(n, dtype=tf.int64)
-        order = tf.random.experimental.stateless_shuffle(order, key) if shuffle else order
-        return tf.data.Dataset.range(0, n, size).map(lambda start: order[start : start + size])
+        order = tf.random.experimental.stateless_shuffle(tf.range(n, dtype=tf.int64), key)
+        return starts.map(lambda start: order[start : start + size])
 
-    keys = tf.data.Dataset.random(seed=int(keras.random.randint((), 0, 2**31 - 1)), rerandomize_each_iteration=True)
-    chosen = keys.batch(2).take(1).flat_map(one_pass)
-    taken = chosen.map(lambda at: (tf.gather(x, at), tf.gather(y, at)))
-    counted = taken.apply(tf.data.experimental.assert_cardinality(math.ceil(n / size)))
+    if shuffle:
+        seed = int(keras.random.randint((), 0, 2**31 - 1))
+        keys = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2).take(1)
+        taken = keys.flat_map(one_pass).map(lambda at: (tf.gather(x, at), tf.gather(y, at)))
+    else:
+        taken = starts.map(lambda start: (x[start : start + size], y[start : start + size]))
     options = tf.data.Options()
     options.autotune.enabled = False
     options.threading.private_threadpool_size = 1
+    counted = taken.apply(tf.data.experimental.assert_cardinality(math.ceil(n / size)))
     return counted.prefetch(PREFETCHED).with_options(options)
 
 
@@ -209,6 +218,8 @@ def relative_change(model: keras.Model, parameters: int) -> Probe:
 
 def evaluate(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """``test_loss`` (nats per image) and ``test_accuracy`` (a fraction) of a trained classifier on images ``x``."""
+    if not model.compiled:  # as kept models are
+        model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
     loss, accuracy = model.evaluate(batches(x, y, EVALUATION_BATCH), verbose=0)
     return {"test_loss": loss, "test_accuracy": accuracy}
 

@@ -1,4 +1,8 @@
-"""Snakemake's progress in plain lines: which run ended, how many are done, which are going, about how long is left."""
+"""Snakemake's progress in plain lines: which run ended, how many are done, which are going, how long is left.
+
+Snakemake's own lines name jobs by number and give no time. snakemake-logger-plugin-rich, the published one nearest to
+this, does not say which runs are going and prints a failed run's whole notebook, which is its log.
+"""
 
 import logging
 import sys
@@ -33,6 +37,8 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_INFO:
             name = record.wildcards.get("run", record.rule_name)
             self.going[record.jobid] = name, time.monotonic()
+            if name != "all":
+                print(f"[{self.done}/{self.total}] {name} begins", file=sys.stderr, flush=True)
         elif event == LogEvent.JOB_FINISHED:
             self._ended(record.job_id, "")
         elif event == LogEvent.JOB_ERROR:
@@ -50,7 +56,7 @@ class LogHandler(LogHandlerBase):
         if self.going:
             line += f"; going: {', '.join(name for name, _ in self.going.values())}"
         if left := self.total - self.done:
-            line += f"; {left} left, about {spoken((now - self.began) / self.done * left)} at this pace"
+            line += f"; {left} left, {spoken((now - self.began) / self.done * left)} if they are like those done"
         print(line, file=sys.stderr, flush=True)
 
 

@@ -131,6 +131,7 @@ def _facts(folder: Path) -> dict[str, str]:
         "made": record["started"].replace("T", " ").replace("Z", " UTC"),
         "time": duration(record["seconds"]),
         "threads": str(record["threads"]),
+        "precision": record["precision"],
         "machine": record["machine"],
         "versions": ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
         "revision": record["revision"] or "not under version control",
