@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from noisy_digits.execution import THREAD_VARIABLES
+from noisy_digits.project import PRECISION
+
 ROUNDS = 5
 CORES = os.cpu_count()
-THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 PLAIN, OURS, PACKED, BFLOAT16 = "plain", "ours", "packed", "bfloat16"
 WAYS = {  # number of processes, threads of each (0: as many as TensorFlow takes), precision
     PLAIN: (1, 0, "float32"),
@@ -155,8 +157,8 @@ def worker(link: Connection, case: Case, way: str) -> None:
 def environment(threads: int, precision: str) -> Iterator[None]:
     """What a process started inside finds in its environment."""
     before = dict(os.environ)
-    os.environ |= {"NOISY_DIGITS_PRECISION": precision, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    os.environ |= dict.fromkeys(THREADS, str(threads)) if threads else {}
+    os.environ |= {PRECISION: precision, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else {}
     try:
         yield
     finally:
