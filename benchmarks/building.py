@@ -12,7 +12,7 @@ import nbformat
 import numpy as np
 import yaml
 
-from noisy_digits import noise, params, results
+from noisy_digits import noise, params, storage
 
 ROOT = Path(__file__).parents[1]
 GRID_POINTS = (1, 2, 4, 8, 16, 32)
@@ -87,7 +87,7 @@ def page(folder: Path) -> float:
     seconds = []
     for _ in range(5):
         began = time.perf_counter()
-        reports.write_page(folder, planned, results.Collection("digits", "quick"))
+        reports.write_page(folder, planned, storage.Collection("digits", "quick"))
         seconds.append(time.perf_counter() - began)
     return float(np.median(seconds))
 

@@ -13,7 +13,7 @@ import time
 import psutil
 import pytest
 
-from noisy_digits import params, results
+from noisy_digits import params, results, storage
 from noisy_digits.errors import UserError
 from noisy_digits.html import overview, reports
 
@@ -60,11 +60,11 @@ def test_a_build_says_what_ended_what_goes_on_and_how_much_is_left(toy):
 
 
 def test_collections_are_named_by_what_is_unusual_in_them():
-    assert results.Collection("mnist").name == results.COMPARABLE == "mnist"
-    assert results.Collection("digits", "quick", "mixed_bfloat16").name == "digits-quick-mixed_bfloat16"
+    assert storage.Collection("mnist").name == storage.COMPARABLE == "mnist"
+    assert storage.Collection("digits", "quick", "mixed_bfloat16").name == "digits-quick-mixed_bfloat16"
     assert results.dataset_of("fashion_mnist-quick-mixed_bfloat16") == "fashion_mnist"
     with pytest.raises(UserError, match="did you mean mixed_bfloat16"):
-        results.Collection("mnist", "full", "bfloat16")
+        storage.Collection("mnist", "full", "bfloat16")
 
 
 def test_a_second_build_makes_nothing(built):
@@ -178,7 +178,7 @@ def test_the_index_of_mnist_decides_claims_and_compares_published_numbers(toy):
     assert "not comparable" in index
     for folder in ("results", "reports"):
         (toy / folder / "digits-quick").rename(toy / folder / "mnist")
-    overview.write_index(toy, params.plan(toy, "quick", 3), results.Collection("mnist"))
+    overview.write_index(toy, params.plan(toy, "quick", 3), storage.Collection("mnist"))
     words = " ".join(re.sub(r"<[^>]+>", " ", (toy / "reports/mnist/index.html").read_text()).split())
     assert re.search(r"Accuracy falls with the scale every change of .* &lt; 0 supported", words)
     assert re.search(

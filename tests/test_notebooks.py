@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from noisy_digits import params, results
+from noisy_digits import params, results, storage
 from noisy_digits.html import reports
 
 from .browser import open_pages
@@ -251,7 +251,7 @@ def test_a_run_on_real_mnist_learns_and_is_called_mnist(copied):
 
 
 def test_only_other_data_and_the_quick_profile_need_a_banner():
-    assert reports.banners(results.Collection("mnist")) == []
-    assert len(reports.banners(results.Collection("digits"))) == 1
-    assert len(reports.banners(results.Collection("mnist", "quick"))) == 1
-    assert len(reports.banners(results.Collection("fashion_mnist", "quick"))) == 2
+    assert reports.banners(storage.Collection("mnist")) == []
+    assert len(reports.banners(storage.Collection("digits"))) == 1
+    assert len(reports.banners(storage.Collection("mnist", "quick"))) == 1
+    assert len(reports.banners(storage.Collection("fashion_mnist", "quick"))) == 2

@@ -6,8 +6,10 @@ import sys
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from noisy_digits import data, models, noise, optimizers, plots, results, training
+from noisy_digits import data, memory, models, noise, optimizers, plots, results, storage, training
 from noisy_digits.errors import UserError
 
 
@@ -162,6 +164,34 @@ def test_batches_keep_images_with_their_labels_and_in_order_unless_shuffled():
         assert np.array_equal(images, x[labels])
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_hold_no_copy_of_the_images(shuffle):
+    x, labels = memory.aligned((400, 28, 28)), np.zeros(400)
+    x[...] = 0
+    taken = training.batches(x, labels, 4, shuffle=shuffle).as_numpy_iterator()
+    assert not next(taken)[0].any()
+    x[...] = 1  # which a copy would not show
+    assert list(taken)[-1][0].all()
+
+
+@given(shape=st.tuples(st.integers(1, 5), st.integers(2, 7)), dtype=st.sampled_from(["f4", "f8", "i8", "u1"]))
+def test_what_is_aligned_is_shared_and_everything_else_copied_whole(shape, dtype):
+    array = memory.aligned(shape, dtype)
+    array[...] = np.arange(array.size).reshape(shape)
+    assert memory.shareable(array) is array
+    for other in (array[::-1], array.T, array.copy()[..., 1:]):
+        copy = memory.shareable(other)
+        assert np.array_equal(copy, other)
+        assert copy.flags.c_contiguous
+        assert copy.ctypes.data % memory.ALIGNMENT == 0
+
+
+def test_predictions_are_those_of_keras_in_their_order():
+    images = np.random.default_rng(0).random((training.EVALUATION_BATCH + 3, 28, 28), dtype=np.float32)
+    model = models.mlp((8,))
+    assert np.allclose(training.predict(model, images), model.predict(images, verbose=0), atol=1e-6)
+
+
 def test_images_and_labels_are_equally_many(digits):
     with pytest.raises(UserError, match="360 images and 1437 labels"):
         training.evaluate(models.mlp((8,)), digits.x_test, digits.y_train)
@@ -180,7 +210,7 @@ def test_evaluating_draws_nothing(digits):
 
 
 def test_a_kept_model_opens_in_keras_alone_and_answers_alike(digits, tmp_path, monkeypatch):
-    monkeypatch.setenv(results.RECORD, str(tmp_path))
+    monkeypatch.setenv(storage.RECORD, str(tmp_path))
     training.seeded(0)
     model = models.mlp((16,))
     fit(model, digits)

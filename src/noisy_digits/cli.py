@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import NoReturn
 
-from noisy_digits import data, params, results
+from noisy_digits import data, params, storage
 from noisy_digits.errors import UserError, near
 from noisy_digits.project import project_root
 
@@ -19,11 +19,11 @@ def build(arguments: argparse.Namespace) -> None:
     notebooks = dict.fromkeys(f"{run.assignment}/{run.notebook}" for run in planned)
     if arguments.only and arguments.only not in notebooks:
         raise UserError(f"--only {arguments.only}: no such notebook{near(arguments.only, notebooks)}")
-    asked = results.Collection(arguments.dataset, arguments.profile, arguments.precision)
+    asked = storage.Collection(arguments.dataset, arguments.profile, arguments.precision)
     collection = replace(asked, dataset=data.resolve(arguments.dataset))
-    results.lock(root / "results" / collection.name, wait=False)
+    storage.lock(root / "results" / collection.name, wait=False)
     for folder in (root / "results" / collection.name / run.path for run in planned):
-        if not results.complete(folder):
+        if not storage.complete(folder):
             (folder / "metrics.json").unlink(missing_ok=True)
     settings = {
         "collection": collection.name,
@@ -82,10 +82,10 @@ def check(arguments: argparse.Namespace) -> None:
     print(f"{len(planned)} runs planned from {len({run.assignment for run in planned})} params files: all good")
 
 
-def _collection(arguments: argparse.Namespace) -> results.Collection:
+def _collection(arguments: argparse.Namespace) -> storage.Collection:
     """The collection asked for; the data set is looked for only where that is needed to tell its name."""
     dataset = arguments.dataset if arguments.dataset in data.NAMES else data.resolve(arguments.dataset)
-    return results.Collection(dataset, arguments.profile, arguments.precision)
+    return storage.Collection(dataset, arguments.profile, arguments.precision)
 
 
 def _count(text: str) -> int:
@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     dataset.add_argument("--dataset", default="auto", help=f"auto, {', '.join(data.NAMES)}")
     plan.add_argument("--profile", default="full", help=" or ".join(params.PROFILES))
     plan.add_argument("--seeds", type=_count, help="number of replicates, instead of each notebook's own")
-    precision.add_argument("--precision", default=results.PRECISIONS[0], help=" or ".join(results.PRECISIONS))
+    precision.add_argument("--precision", default=storage.PRECISIONS[0], help=" or ".join(storage.PRECISIONS))
     added = {}
     for name, function, shared in (
         ("build", build, [dataset, plan, precision]),

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from noisy_digits.errors import UserError, near
+from noisy_digits.memory import aligned
 from noisy_digits.project import project_root
 
 NAMES = ("mnist", "fashion_mnist", "digits")
@@ -129,13 +130,17 @@ def load(name: str = "auto", *, train_size: int | None = None, test_size: int | 
     name, arrays = _obtain(name)
     return Digits(
         name=name,
-        x_train=arrays["x_train"][:train_size] / np.float32(255),
+        x_train=_pixels(arrays["x_train"][:train_size]),
         y_train=arrays["y_train"][:train_size].astype(np.int64),
-        x_test=arrays["x_test"][:test_size] / np.float32(255),
+        x_test=_pixels(arrays["x_test"][:test_size]),
         y_test=arrays["y_test"][:test_size].astype(np.int64),
         class_names=_GARMENTS if name == "fashion_mnist" else _NUMERALS,
         sha256=digest(name),
     )
+
+
+def _pixels(images: np.ndarray) -> np.ndarray:
+    return np.divide(images, np.float32(255), out=aligned(images.shape))
 
 
 def digest(name: str) -> str:
@@ -146,11 +151,13 @@ def digest(name: str) -> str:
 def resolve(name: str) -> str:
     """The concrete data set that a name stands for, made sure to be here: found or downloaded, and verified.
 
+    Of "digits", which scikit-learn brings, nothing is read here; ``load`` verifies it.
+
     "auto" becomes "mnist" if that is found or can be downloaded; otherwise "digits", with one line on stderr.
     Raises DatasetError for an unknown name, a data set that cannot be had, a file that is damaged or holds
     something else (also with "auto"), and a ``$NOISY_DIGITS_DATA`` that is not a folder.
     """
-    return _obtain(name)[0]
+    return name if name == "digits" else _obtain(name)[0]
 
 
 def find(name: str) -> Path | None:
@@ -183,8 +190,8 @@ def first_of_each_class(digits: Digits, n: int) -> Digits:
     )
 
 
-def standardise(x_train: np.ndarray, x_test: np.ndarray, how: str) -> tuple[np.ndarray, np.ndarray]:
-    """Training and test images, centred and scaled; float32, of the shapes given.
+def standardise(digits: Digits, how: str) -> Digits:
+    """The data set with its images centred and scaled; they are no longer between 0 and 1.
 
     ``how`` says whose mean and standard deviation are used:
 
@@ -198,7 +205,9 @@ def standardise(x_train: np.ndarray, x_test: np.ndarray, how: str) -> tuple[np.n
     A pixel that never changes is only centred. Raises DatasetError for another value, and where all pixels together
     have no deviation.
     """
-    return STANDARDISATIONS[_known(how, STANDARDISATIONS, "standardisation")](x_train, x_test)
+    standardised = STANDARDISATIONS[_known(how, STANDARDISATIONS, "standardisation")]
+    x_train, x_test = standardised(digits.x_train, digits.x_test)
+    return replace(digits, x_train=x_train, x_test=x_test)
 
 
 def _scaled(images: np.ndarray, *, by: np.ndarray, centred: bool = True) -> np.ndarray:

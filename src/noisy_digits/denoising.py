@@ -6,10 +6,10 @@ from functools import partial
 import keras
 import numpy as np
 import pandas as pd
-from scipy import ndimage, stats
+from scipy import ndimage, special, stats
 from skimage import metrics
 
-from noisy_digits import models
+from noisy_digits import models, training
 from noisy_digits.errors import UserError, near
 
 
@@ -69,7 +69,7 @@ def denoiser(name: str, trained: keras.Model | None = None) -> Callable[[np.ndar
         return FILTERS[name]
     if trained is None:
         raise UserError(f'the denoiser "{name}" is an autoencoder: give the trained model')
-    return partial(trained.predict, batch_size=1000, verbose=0)
+    return partial(training.predict, trained)
 
 
 def by_level(table: pd.DataFrame) -> pd.DataFrame:
@@ -104,9 +104,9 @@ def matched_codes(codes: np.ndarray, n: int, rng: np.random.Generator) -> np.nda
     little. Source: Nelsen, An Introduction to Copulas, section 2.3.
     """
     m = len(codes)
-    scores = stats.norm.ppf((stats.rankdata(codes, axis=0, method="ordinal") - 0.5) / m)
+    scores = special.ndtri((stats.rankdata(codes, axis=0, method="ordinal") - 0.5) / m)
     drawn = rng.multivariate_normal(np.zeros(codes.shape[1]), np.corrcoef(scores, rowvar=False), size=n)
-    places = (stats.norm.cdf(drawn) * m).astype(int).clip(max=m - 1)
+    places = (special.ndtr(drawn) * m).astype(int).clip(max=m - 1)
     return np.take_along_axis(np.sort(codes, axis=0), places, axis=0).astype(np.float32)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from noisy_digits import data, results
+from noisy_digits import data, storage
 from noisy_digits.errors import UserError
 from noisy_digits.params import Run
 from noisy_digits.project import PRECISION, PROGRESS
@@ -33,6 +34,8 @@ THREADS = 1
 """As many runs as there are processors, each on one thread, train more than fewer on several; see benchmarks/."""
 START_TIMEOUT_S = 120
 TELL_EVERY_S = 30
+PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in the unit in which the operating system tells a process's peak memory."""
 
 
 class PrivateKernelManager(AsyncKernelManager):
@@ -48,24 +51,24 @@ class PrivateKernelManager(AsyncKernelManager):
         await super().start_kernel(stderr=subprocess.DEVNULL, **settings)
 
 
-def execute(run: Run, root: Path, collection: results.Collection) -> None:
+def execute(run: Run, root: Path, collection: storage.Collection) -> None:
     """Execute ``run`` and put metrics.json and run.json into its folder below results/<collection>.
 
     Both appear only once the whole notebook has run; the executed notebook, notebook.ipynb beside them, is kept
     whatever happens. Raises UserError naming the failing cell.
     """
     folder = root / "results" / collection.name / run.path
-    results.lock(folder, wait=True)
+    storage.lock(folder, wait=True)
     for stale in (folder / "metrics.json", folder / "run.json", *folder.glob("*.keras")):
         stale.unlink(missing_ok=True)
     notebook = root / "notebooks" / run.assignment / f"{run.notebook}.ipynb"
-    supplied = dict(zip(results.SUPPLIED, (collection.dataset, collection.name), strict=True))
+    supplied = dict(zip(storage.SUPPLIED, (collection.dataset, collection.name), strict=True))
     parameters = {name: supplied.get(name, value) for name, value in run.parameters.items()}
     private = Path(tempfile.mkdtemp(prefix="noisy-digits-", dir="/tmp"))  # the path of a socket must be short
     recorded = private / "recorded"
     recorded.mkdir()
     os.environ |= dict.fromkeys(THREAD_VARIABLES, str(THREADS))
-    os.environ |= {"IPYTHONDIR": str(private), results.RECORD: str(recorded)}
+    os.environ |= {"IPYTHONDIR": str(private), storage.RECORD: str(recorded)}
     os.environ |= {PRECISION: collection.precision, PROGRESS: str(private / "progress")}
     if named := os.environ.get("NOISY_DIGITS_DATA"):
         os.environ["NOISY_DIGITS_DATA"] = str(Path(named).resolve())
@@ -84,14 +87,15 @@ def execute(run: Run, root: Path, collection: results.Collection) -> None:
     recorded_it = (run.headline in metrics or "diverged" in metrics for metrics in measured.values())
     if run.headline and not (measured and all(recorded_it)):
         raise UserError(f"{run.path}: the notebook recorded no {run.headline}, the headline its params file names")
-    results.write_json(folder / "metrics.json", measured)
-    results.write_json(
+    storage.write_json(folder / "metrics.json", measured)
+    storage.write_json(
         folder / "run.json",
         {
             "parameters": parameters,
             "models": sorted(kept.name for kept in folder.glob("*.keras")),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
             "seconds": round(time.time() - started, 1),
+            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * PEAK_UNIT / 1e6),
             "threads": THREADS,
             "precision": collection.precision,
             "machine": f"{platform.system()} {platform.machine()}",

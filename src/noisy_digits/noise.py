@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from noisy_digits.memory import aligned
+
 
 def gaussian(images: np.ndarray, scale: float, rng: np.random.Generator) -> np.ndarray:
     """Images plus independent normal noise of mean 0 and standard deviation ``scale``.
@@ -13,7 +15,7 @@ def gaussian(images: np.ndarray, scale: float, rng: np.random.Generator) -> np.n
     """
     if not (np.isfinite(scale) and scale >= 0):
         raise ValueError(f"noise.gaussian: scale is {scale}; a standard deviation is a number of 0 or more")
-    noisy = rng.standard_normal(images.shape, dtype=np.float32)
+    noisy = rng.standard_normal(dtype=np.float32, out=aligned(images.shape))
     noisy *= np.float32(scale)
     noisy += images
     return noisy
@@ -28,8 +30,8 @@ def salt_and_pepper(images: np.ndarray, noise_level: float, rng: np.random.Gener
     """
     if not 0 <= noise_level <= 1:
         raise ValueError(f"noise.salt_and_pepper: noise_level is {noise_level}; a fraction lies between 0 and 1")
-    chance = rng.random(images.shape, dtype=np.float32)
-    noisy = images.astype(np.float32)
-    noisy[chance < noise_level] = 1
-    noisy[chance < noise_level / 2] = 0
+    noisy = rng.random(dtype=np.float32, out=aligned(images.shape))
+    kept = noisy >= noise_level
+    noisy[...] = noisy >= noise_level / 2
+    np.copyto(noisy, images, where=kept)
     return noisy

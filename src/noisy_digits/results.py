@@ -1,12 +1,9 @@
 """What the runs measured: written by notebooks, read by summaries, tabulated for everyone else."""
 
-import fcntl
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,78 +11,12 @@ import numpy as np
 import pandas as pd
 
 from noisy_digits import params, schema, statistics
-from noisy_digits.errors import UserError, near
+from noisy_digits.errors import UserError
 from noisy_digits.project import project_root
+from noisy_digits.storage import COMPARABLE, RECORD, Collection, complete, read_json, write_json
 
 if TYPE_CHECKING:
     import keras
-
-RECORD = "NOISY_DIGITS_RECORD"
-"""Environment variable with the folder for what a run records; set by the build, absent in Jupyter."""
-
-COMPARABLE = "mnist"
-"""The one collection whose numbers may be held against the published ones: real MNIST, full profile, float32."""
-
-PRECISIONS = ("float32", "mixed_bfloat16")
-
-SUPPLIED = ("dataset", "collection")
-"""Parameters that the build fills in where a notebook declares them; they say which collection is being made."""
-
-
-@dataclass(frozen=True)
-class Collection:
-    """What is built as one: a data set, a profile (full or quick) and a precision (a dtype policy of Keras).
-
-    Raises UserError for a precision that is not one of ``PRECISIONS``.
-    """
-
-    dataset: str
-    profile: str = "full"
-    precision: str = PRECISIONS[0]
-
-    def __post_init__(self) -> None:
-        """Refuse a precision that is not known."""
-        if self.precision not in PRECISIONS:
-            raise UserError(f'precision "{self.precision}" is not known{near(self.precision, PRECISIONS)}')
-
-    @property
-    def name(self) -> str:
-        """The folder below results/ and reports/: the data set, with the profile and precision that are not usual."""
-        profile, precision = self.profile, self.precision
-        unusual = [profile] * (profile != "full") + [precision] * (precision != PRECISIONS[0])
-        return "-".join([self.dataset, *unusual])
-
-
-def lock(folder: Path, *, wait: bool) -> None:
-    """Hold ``folder``, made if need be, for as long as this process lives, also through an ``exec``.
-
-    Where another process holds it: waits for that to end, or raises UserError.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR)
-    os.set_inheritable(handle, True)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        raise UserError(f"{folder} is being built by another process; wait for it to end") from None
-
-
-def read_json(path: Path) -> dict:
-    """The content of a JSON file, empty where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` whole or not at all, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write ``content`` to ``path`` whole or not at all; floats keep every digit, keys are sorted."""
-    write_text(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def record(measured: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
@@ -212,13 +143,6 @@ def resolve(collection: str, *notebooks: str) -> str:
 def dataset_of(collection: str) -> str:
     """The data set of a collection: what its models were trained on."""
     return collection.partition("-")[0]
-
-
-def complete(folder: Path) -> bool:
-    """Whether a run's folder holds its metrics and every model that it kept."""
-    record = read_json(folder / "run.json")
-    needed = ["metrics.json", *record.get("models", [])]
-    return bool(record) and all((folder / name).is_file() for name in needed)
 
 
 def _runs(root: Path, name: str) -> list[params.Run]:

@@ -16,9 +16,11 @@ import tensorflow as tf
 
 from noisy_digits import optimizers
 from noisy_digits.errors import UserError
+from noisy_digits.memory import shareable
 from noisy_digits.project import PROGRESS
 
 tf.config.experimental.enable_op_determinism()
+gc.freeze()  # looking for garbage among all that was imported takes a quarter of a second
 
 STEPS_PER_EXECUTION = 64
 EVALUATION_BATCH = 250
@@ -59,7 +61,6 @@ def seeded(seed: int) -> np.random.Generator:
     Everything random in a replicate follows from ``seed`` (0 or more). On one machine, with one number of
     threads, the same seed gives the same result to the last bit: TensorFlow's operations are deterministic here.
     """
-    gc.collect()  # the last replicate's tensors, which would double what a run needs
     keras.utils.set_random_seed(seed)
     return np.random.default_rng(seed)
 
@@ -69,11 +70,13 @@ def batches(x: np.ndarray, y: np.ndarray, size: int, *, shuffle: bool = False) -
 
     With ``shuffle`` every pass is in an order of its own, which follows from the seed given to ``seeded``. Keras's own
     shuffling, once seeded, repeats one order in every epoch; its pipeline's tuner can also hold up an epoch's end.
-    Raises UserError where ``x`` and ``y`` are not equally many.
+    Arrays must not be written to as long as the batches are in use: they may share their memory. Raises UserError where
+    ``x`` and ``y`` are not equally many.
     """
     if len(x) != len(y):
         raise UserError(f"training: {len(x)} images and {len(y)} labels or targets: give one of each")
-    n, x, y = len(x), tf.constant(x), tf.constant(y)
+    n = len(x)
+    x, y = (_shared(array) for array in (x, y))
     starts = tf.data.Dataset.range(0, n, size)
 
     def one_pass(key: tf.Tensor) -> tf.data.Dataset:
@@ -83,7 +86,7 @@ def batches(x: np.ndarray, y: np.ndarray, size: int, *, shuffle: bool = False) -
     if shuffle:
         seed = int(keras.random.randint((), 0, 2**31 - 1))
         keys = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2).take(1)
-        taken = keys.flat_map(one_pass).map(lambda at: (tf.gather(x, at), tf.gather(y, at)))
+        taken = keys.flat_map(one_pass).map(lambda at: (tf.gather(x.read_value(), at), tf.gather(y.read_value(), at)))
     else:
         taken = starts.map(lambda start: (x[start : start + size], y[start : start + size]))
     options = tf.data.Options()
@@ -91,6 +94,11 @@ def batches(x: np.ndarray, y: np.ndarray, size: int, *, shuffle: bool = False) -
     options.threading.private_threadpool_size = 1
     counted = taken.apply(tf.data.experimental.assert_cardinality(math.ceil(n / size)))
     return counted.prefetch(PREFETCHED).with_options(options)
+
+
+def _shared(array: np.ndarray) -> tf.Variable:
+    """The array as TensorFlow's, without a copy; datasets copy every tensor they hold, but not what variables hold."""
+    return tf.Variable(tf.experimental.dlpack.from_dlpack(shareable(array).__dlpack__()), trainable=False)
 
 
 def fit(
@@ -139,6 +147,7 @@ def fit(
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)],
         verbose=0,
     ).history
+    gc.collect()  # batches are part of a cycle, and would stay beside the next replicate's
     names = {name: f"training_{name}".replace("training_val_", "validation_") for name in recorded}
     return History({names[name]: values for name, values in recorded.items()} | probed)
 
@@ -221,7 +230,19 @@ def evaluate(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, floa
     if not model.compiled:  # as kept models are
         model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
     loss, accuracy = model.evaluate(batches(x, y, EVALUATION_BATCH), verbose=0)
+    gc.collect()
     return {"test_loss": loss, "test_accuracy": accuracy}
+
+
+def predict(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """What a model gives for ``x`` (n, …), images or codes: an array (n, …), worked out a few hundred at a time.
+
+    A trained model's own ``predict`` would work out ``STEPS_PER_EXECUTION`` batches at once, and hold all of them.
+    """
+    parts = [
+        model.predict_on_batch(x[start : start + EVALUATION_BATCH]) for start in range(0, len(x), EVALUATION_BATCH)
+    ]
+    return np.concatenate(parts)
 
 
 def parameter_table(model: keras.Model) -> pd.DataFrame:

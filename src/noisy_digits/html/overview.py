@@ -7,7 +7,7 @@ from typing import Any
 import nbformat
 import pandas as pd
 
-from noisy_digits import claims, params, results, schema, statistics
+from noisy_digits import claims, params, results, schema, statistics, storage
 from noisy_digits.html import index, reports
 
 DATA_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "scikit-learn's digits"}
@@ -38,25 +38,25 @@ class _Collection:
         return self.statuses[run.path] in reports.MADE
 
 
-def write_index(root: Path, plan: list[params.Run], made: results.Collection) -> None:
+def write_index(root: Path, plan: list[params.Run], made: storage.Collection) -> None:
     """Write results.csv, the pages of failed runs and index.html of a collection."""
     name = made.name
     folder = root / "results" / name
-    results.write_text(folder / "results.csv", results.tidy(folder, plan).to_csv(index=False))
+    storage.write_text(folder / "results.csv", results.tidy(folder, plan).to_csv(index=False))
     collection = _Collection(root, name, reports.statuses(folder, plan))
     reports.renew_pages(root, plan, collection.statuses, made)
     described = {
         "title": f"Noisy Digits: {DATA_TITLES[made.dataset]}" + (", quick profile" if made.profile == "quick" else ""),
         "introduction": INTRODUCTION,
         "banners": reports.banners(made),
-        "comparable": name == results.COMPARABLE,
-        "facts": _facts([results.read_json(folder / run.path / "run.json") for run in plan], len(plan)),
+        "comparable": name == storage.COMPARABLE,
+        "facts": _facts([storage.read_json(folder / run.path / "run.json") for run in plan], len(plan)),
         "assignments": [
             _assignment(collection, key, assignment, [run for run in plan if run.assignment == key])
             for key, assignment in params.assignments(root).items()
         ],
     }
-    results.write_text(root / "reports" / name / "index.html", index.render(described))
+    storage.write_text(root / "reports" / name / "index.html", index.render(described))
 
 
 def _assignment(
@@ -97,7 +97,7 @@ def _notebook(collection: _Collection, key: str, spec: schema.Notebook, runs: li
     rows = []
     for run in runs:
         folder = collection.folder / run.path
-        record = results.read_json(folder / "run.json")
+        record = storage.read_json(folder / "run.json")
         rows.append(
             {
                 "point": {name: str(value) for name, value in run.point.items()},
@@ -118,14 +118,14 @@ def _notebook(collection: _Collection, key: str, spec: schema.Notebook, runs: li
 
 
 def _headline(folder: Path, metric: str | None) -> str | None:
-    measured = results.read_json(folder / "metrics.json").values()
+    measured = storage.read_json(folder / "metrics.json").values()
     values = [metrics[metric] for metrics in measured if metric in metrics]
     diverged = sum("diverged" in metrics for metrics in measured)
     return f"{statistics.summarise(values)}{f', {diverged} diverged' if diverged else ''}" if values else None
 
 
 def _claim(claim: schema.Claim, table: pd.DataFrame, collection: str) -> dict[str, Any]:
-    verdict = claims.decide(claim, table) if collection == results.COMPARABLE else claims.UNDECIDED
+    verdict = claims.decide(claim, table) if collection == storage.COMPARABLE else claims.UNDECIDED
     return {
         "says": claim.says,
         "condition": claims.condition(claim),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nbformat
 
-from noisy_digits import params, results, schema
+from noisy_digits import params, schema, storage
 from noisy_digits.errors import UserError
 
 DATA_BANNERS = {
@@ -26,7 +26,7 @@ MADE = ("ok", "diverged")
 """The statuses of runs whose numbers are those of the plan."""
 
 
-def banners(collection: results.Collection) -> list[str]:
+def banners(collection: storage.Collection) -> list[str]:
     """What every page of a collection must say first: whose images, whether it is a result, how exact."""
     told = (
         DATA_BANNERS.get(collection.dataset),
@@ -58,7 +58,7 @@ def check(root: Path, run: params.Run) -> None:
         raise UserError(f"{file.relative_to(root)}: {error}") from None
 
 
-def write_page(root: Path, run: params.Run, collection: results.Collection) -> Path:
+def write_page(root: Path, run: params.Run, collection: storage.Collection) -> Path:
     """Render the executed notebook of ``run``, failed or not, below reports/<collection>; return the page's path."""
     from noisy_digits.html import page
 
@@ -73,12 +73,12 @@ def write_page(root: Path, run: params.Run, collection: results.Collection) -> P
         home="../" * run.path.count("/") + "index.html",
     )
     path = root / "reports" / collection.name / f"{run.path}.html"
-    results.write_text(path, html)
+    storage.write_text(path, html)
     return path
 
 
 def renew_pages(
-    root: Path, plan: list[params.Run], statuses: Mapping[str, str], collection: results.Collection
+    root: Path, plan: list[params.Run], statuses: Mapping[str, str], collection: storage.Collection
 ) -> None:
     """Render the pages of failed runs, those that are missing, and those older than what renders them."""
     of_results, of_pages = (root / kind / collection.name for kind in ("results", "reports"))
@@ -93,9 +93,9 @@ def renew_pages(
 
 def status(folder: Path, run: params.Run) -> str:
     """What became of a run: ok, diverged, stale (made with other parameters), failed (begun, not ended) or missing."""
-    if (folder / "metrics.json").is_file() and (record := results.read_json(folder / "run.json")):
-        made = {k: v for k, v in record["parameters"].items() if k not in results.SUPPLIED}
-        if made != {k: v for k, v in run.parameters.items() if k not in results.SUPPLIED}:
+    if (folder / "metrics.json").is_file() and (record := storage.read_json(folder / "run.json")):
+        made = {k: v for k, v in record["parameters"].items() if k not in storage.SUPPLIED}
+        if made != {k: v for k, v in run.parameters.items() if k not in storage.SUPPLIED}:
             return "stale"
         return "diverged" if _divergence(folder) else "ok"
     return "failed" if (folder / "notebook.ipynb").is_file() else "missing"
@@ -113,7 +113,7 @@ def statuses(folder: Path, plan: list[params.Run]) -> dict[str, str]:
 
 def _divergence(folder: Path) -> list[str]:
     """A sentence for the page of a run in which replicates diverged."""
-    metrics = results.read_json(folder / "metrics.json")
+    metrics = storage.read_json(folder / "metrics.json")
     seeds = [seed for seed, measured in metrics.items() if "diverged" in measured]
     if not seeds:
         return []
@@ -124,12 +124,13 @@ def _divergence(folder: Path) -> list[str]:
 
 
 def _facts(folder: Path) -> dict[str, str]:
-    record = results.read_json(folder / "run.json")
+    record = storage.read_json(folder / "run.json")
     if not record:
         return {}
     return {
         "made": record["started"].replace("T", " ").replace("Z", " UTC"),
         "time": duration(record["seconds"]),
+        "peak memory": f"{record['peak_memory_mb']:,} MB",
         "threads": str(record["threads"]),
         "precision": record["precision"],
         "machine": record["machine"],
