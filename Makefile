@@ -21,11 +21,11 @@ READY := .venv/.ready
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: conda help reports quick test lint bench lab clean
+.PHONY: conda help reports quick test test-faults lint bench lab clean
 
 help: ## print this help
 	@echo 'make TARGET [DATASET=auto|mnist|fashion_mnist|digits] [PROFILE=full|quick] [CORES=n] [SEEDS=n] [PRECISION=float32|mixed_bfloat16]'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 reports: $(READY) ## run every notebook over its grid and render reports/<collection>/index.html
 	@'$(BIN)'/noisy-digits build --dataset '$(DATASET)' --profile '$(PROFILE)' --precision '$(PRECISION)' $(if $(CORES),--cores '$(CORES)') $(if $(SEEDS),--seeds '$(SEEDS)')
@@ -35,6 +35,9 @@ quick: reports ## the same with short trainings on little data: minutes, and no 
 
 test: $(READY) ## run the tests
 	@'$(BIN)'/python -m pytest --numprocesses auto --dist loadfile
+
+test-faults: $(READY) ## kill builds, fill disks, take memory away: half an hour
+	@'$(BIN)'/python -m pytest -m faults
 
 lint: $(READY) ## check style: package, tests and notebooks
 	@'$(BIN)'/ruff check

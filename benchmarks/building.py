@@ -1,4 +1,4 @@
-"""What a build costs beyond its trainings: noise, starting a run, many runs, a page, a build with nothing to do."""
+"""What a build costs beyond its trainings: noise, starting a run, memory, many runs, a page, nothing to do."""
 
 import os
 import shutil
@@ -37,26 +37,44 @@ def noises() -> dict[str, tuple[float, float]]:
     return measured
 
 
-def copy(folder: Path, points: int) -> None:
-    """A project in ``folder`` of ``points`` runs of W1's training notebook, cut down to one step of training."""
+def copy(folder: Path, params_file: str, described: dict) -> None:
+    """A project in ``folder`` with one more params file, as ``described``."""
     for part in ("src", "notebooks", "workflow"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    (folder / "params").mkdir(exist_ok=True)
+    (folder / "params" / params_file).write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+
+
+def copy_with_grid(folder: Path, points: int) -> None:
+    """A project in ``folder`` of ``points`` runs of W1's training notebook, cut down to one step of training."""
     described = yaml.safe_load((ROOT / "params/mlp_noise.yml").read_text(encoding="utf-8"))
     _, notebook = NOTEBOOK.split("/")
     training = described["notebooks"][notebook]
     training["grid"] = {"recipe": ["corrected"], "scale": [float(scale) for scale in range(points)]}
     training["quick"] = {"epochs": 1, "train_size": 128, "test_size": 100, "seeds": 1}
     kept = {key: described[key] for key in ("title", "question", "order", "recipes")}
-    described = kept | {"notebooks": {notebook: {key: training[key] for key in training if key not in UNUSED}}}
-    (folder / "params").mkdir()
-    (folder / "params/mlp_noise.yml").write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+    copy(
+        folder,
+        "mlp_noise.yml",
+        kept | {"notebooks": {notebook: {key: training[key] for key in training if key not in UNUSED}}},
+    )
 
 
-def command(folder: Path, *words: str) -> float:
-    """Seconds that ``noisy-digits`` takes in the project ``folder``, on scikit-learn's digits in the quick profile."""
+def copy_with_one_epoch(folder: Path) -> None:
+    """The whole project in ``folder``, its quick profile being two replicates of one epoch, on all images."""
+    for source in sorted((ROOT / "params").glob("*.yml")):
+        described = yaml.safe_load(source.read_text(encoding="utf-8"))
+        for name, notebook in described["notebooks"].items():
+            known = params.declared(ROOT / "notebooks" / source.stem / f"{name}.ipynb")
+            notebook["quick"] = {key: value for key, value in {"epochs": 1, "seeds": 2}.items() if key in known}
+        copy(folder, source.name, described)
+
+
+def command(folder: Path, *words: str, dataset: str = "digits") -> float:
+    """Seconds that ``noisy-digits`` takes in the project ``folder``, in the quick profile."""
     began = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "noisy_digits", *words, "--dataset", "digits", "--profile", "quick"],
+        [sys.executable, "-m", "noisy_digits", *words, "--dataset", dataset, "--profile", "quick"],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(folder / "src")},
         check=True,
@@ -65,9 +83,26 @@ def command(folder: Path, *words: str) -> float:
     return time.perf_counter() - began
 
 
+def memory(folder: Path) -> dict[str, float]:
+    """The peak memory in bytes of a run on all of MNIST, by its path: the last one of each notebook with replicates.
+
+    Two replicates of one epoch each: memory does not grow with more. Runs that these read are there, too.
+    """
+    copy_with_one_epoch(folder)
+    plan = {run.path: run for run in params.plan(folder, "quick")}
+    last = {(run.assignment, run.notebook): run for run in plan.values() if "seeds" in run.parameters}
+    peaks = {}
+    for path in dict.fromkeys(path for run in last.values() for path in (*run.reads, run.path)):
+        command(folder, "run", path, dataset="mnist")
+        record = storage.read_json(folder / "results/mnist-quick" / path / "run.json")
+        peaks[path] = record["peak_memory_mb"] * 1e6
+        print(f"{path}: {record['peak_memory_mb']} MB", flush=True)
+    return peaks
+
+
 def run(folder: Path) -> float:
     """Seconds of one run, page included, beyond those of the cell that trains: the median of 5."""
-    copy(folder, 1)
+    copy_with_grid(folder, 1)
     (planned,) = params.plan(folder, "quick")
     executed = folder / "results/digits-quick" / planned.path / "notebook.ipynb"
     beyond = []
@@ -97,7 +132,7 @@ def builds(folder: Path) -> dict[int, tuple[float, float]]:
     measured = {}
     for points in GRID_POINTS:
         place = folder / str(points)
-        copy(place, points)
+        copy_with_grid(place, points)
         built = command(place, "build")
         measured[points] = built, float(np.median([command(place, "build") for _ in range(3)]))
         print(

@@ -2,14 +2,14 @@
 
 Every way of training has processes of its own, since TensorFlow's threads are fixed when it starts; they wait for each
 other, so that one way runs at a time. Plain Keras is one process on all processors; ours is that, too, and then one
-process a processor, as the build runs them, in float32 and in bfloat16.
+process a processor, as the build runs them: in float32, without TensorFlow's deterministic operations, in bfloat16.
 """
 
 import contextlib
 import itertools
+import math
 import multiprocessing
 import os
-import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,64 +19,80 @@ from typing import Any
 import numpy as np
 
 from noisy_digits.execution import THREAD_VARIABLES
+from noisy_digits.params import Run
 from noisy_digits.project import PRECISION
 
 ROUNDS = 5
 CORES = os.cpu_count()
-PLAIN, OURS, PACKED, BFLOAT16 = "plain", "ours", "packed", "bfloat16"
+PLAIN, OURS, PACKED, LOOSE, BFLOAT16 = "plain", "ours", "packed", "not deterministic", "bfloat16"
 WAYS = {  # number of processes, threads of each (0: as many as TensorFlow takes), precision
     PLAIN: (1, 0, "float32"),
     OURS: (1, 0, "float32"),
     PACKED: (CORES, 1, "float32"),
+    LOOSE: (CORES, 1, "float32"),
     BFLOAT16: (CORES, 1, "mixed_bfloat16"),
 }
 
 
 @dataclass(frozen=True)
 class Case:
-    """A network as its write-up trains it; ``images`` and ``epochs`` are a round's."""
+    """A network as the runs below the folder ``runs`` train it.
 
+    ``images`` and ``epochs`` are a round's; ``published`` is how many steps the write-up trains in all, ``trained_for``
+    how many trainings it has for one of ours.
+    """
+
+    runs: str
     network: str
     arguments: dict[str, Any]
     optimizer: str
     batch_size: int
     images: int
     epochs: int
-    published_steps: int
-    our_steps: int
+    published: int = 0
+    trained_for: int = 1
+
+    def steps_of(self, run: Run) -> int:
+        """How many steps of this case a run trains, all its replicates."""
+        if not run.path.startswith(self.runs):
+            return 0
+        settings = run.parameters
+        images = settings["per_class"] * 10 if "per_class" in settings else settings["train_size"]
+        return math.ceil(images / settings["batch_size"]) * settings["epochs"] * settings["seeds"]
 
 
-MNIST_STEPS = 469
+EPOCH = 469
+DEEP_CNN = {"hidden": (200, 128), "pool_between": True, "feature_dropout": 0}
+SIGMOIDS = {"hidden": (30, 30, 30), "activation": "sigmoid"}
 CASES = {
     "W1 512-512, RMSprop": Case(
-        "mlp", {"dropout": 0.2}, "rmsprop", 128, 19_200, 4, 6 * 20 * MNIST_STEPS, 6 * 20 * MNIST_STEPS
+        "mlp_noise/2_training", "mlp", {"dropout": 0.2}, "rmsprop", 128, 19_200, 4, published=6 * 20 * EPOCH
     ),
-    "W2 CNN, Adadelta": Case("cnn", {}, "adadelta", 128, 19_200, 1, 7 * 12 * MNIST_STEPS, 7 * 12 * MNIST_STEPS),
-    "W3 64-64, SGD": Case("mlp", {"hidden": (64, 64)}, "sgd", 128, 19_200, 6, 10 * MNIST_STEPS, 10 * MNIST_STEPS),
+    "W2 CNN, Adadelta": Case("cnn_noise/2_training", "cnn", {}, "adadelta", 128, 19_200, 1, published=7 * 12 * EPOCH),
+    "W3 64-64, SGD": Case("denoising/2_mlp", "mlp", {"hidden": (64, 64)}, "sgd", 128, 19_200, 6, published=10 * EPOCH),
     "W3 500-300 with L2, SGD": Case(
-        "mlp", {"hidden": (500, 300), "l2": 1e-4}, "sgd", 128, 19_200, 4, 15 * 40 * MNIST_STEPS, 15 * 40 * MNIST_STEPS
+        *("denoising/2d_weight_decay", "mlp", {"hidden": (500, 300), "l2": 1e-4}, "sgd", 128, 19_200, 4),
+        published=5 * 3 * 40 * EPOCH,
     ),
-    "W3 CNN, SGD": Case(
-        "cnn",
-        {"hidden": (200, 128), "pool_between": True, "feature_dropout": 0},
-        *("sgd", 128, 19_200, 1, 40 * MNIST_STEPS, 40 * MNIST_STEPS),
+    "W3 CNN, SGD": Case("denoising/3a_cnn", "cnn", DEEP_CNN, "sgd", 128, 19_200, 1, published=40 * EPOCH),
+    "W3 autoencoder, Adam": Case(
+        "denoising/4a_autoencoder/architecture~dense", "autoencoder", {}, "adam", 64, 19_200, 4, published=32 * 938
     ),
-    "W3 autoencoder, Adam": Case("autoencoder", {}, "adam", 64, 19_200, 4, 32 * 938, 32 * 938),
+    "convolutional autoencoder, Adam": Case(
+        "denoising/4a_autoencoder/architecture~convolutional", "convolutional_autoencoder", {}, "adam", 64, 6400, 1
+    ),
     "W4 30-30-30, Adam": Case(
-        "mlp",
-        {"hidden": (30, 30, 30), "activation": "sigmoid"},
-        *("adam", 10, 1000, 20, 6 * 3 * 30 * 100, 6 * 30 * 100),
+        "depth/2_training", "mlp", SIGMOIDS, "adam", 10, 1000, 20, published=6 * 3 * 30 * 100, trained_for=3
     ),
-    "W4 CNN, Adam": Case("augmented", {}, "adam", 10, 1000, 2, 30 * 100, 30 * 100),
+    "W4 CNN, Adam": Case("depth/3_augmentation", "leaky_cnn", {}, "adam", 10, 1000, 2, published=30 * 100),
 }
-"""Steps are those of the write-ups' whole trainings; W4 trains each configuration three times, once for each curve."""
 
 
 def build(case: Case) -> Any:
     """The network of a case, uncompiled."""
     from noisy_digits import models
 
-    if case.network == "augmented":
+    if case.network == "leaky_cnn":
         return models.leaky_cnn(models.augmentation(3, 3))
     return getattr(models, case.network)(**case.arguments)
 
@@ -108,49 +124,53 @@ class Turns:
 
 
 def worker(link: Connection, case: Case, way: str) -> None:
-    """Train when told to, and send the seconds of every round, then the peak memory in bytes."""
+    """Train when told to, and send the seconds of every round."""
     import keras
+    from tensorflow.python.framework import config
 
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     x, x_test = (rng.random((n, 28, 28), dtype=np.float32) for n in (case.images, case.images // 6))
-    y, y_test = (
-        (x, x_test) if case.network == "autoencoder" else (rng.integers(0, 10, len(part)) for part in (x, x_test))
-    )
-    classifies = y.ndim == 1
+    denoises = "autoencoder" in case.network
+    y, y_test = (x, x_test) if denoises else (rng.integers(0, 10, len(part)) for part in (x, x_test))
     model = build(case)
 
-    turn = Turns(link)
+    turn, epochs = Turns(link), itertools.count(1)
+
+    def after_epoch(*_: Any) -> dict[str, float]:
+        if next(epochs) % case.epochs == 0:
+            turn()
+        return {}
+
     if way == PLAIN:
         model.compile(
             optimizer=case.optimizer,
-            loss="sparse_categorical_crossentropy" if classifies else "binary_crossentropy",
-            metrics=["accuracy"] if classifies else None,
+            loss="binary_crossentropy" if denoises else "sparse_categorical_crossentropy",
+            metrics=None if denoises else ["accuracy"],
         )
-        for _ in range(ROUNDS + 1):
-            model.fit(x, y, validation_data=(x_test, y_test), batch_size=case.batch_size, epochs=case.epochs, verbose=0)
-            turn()
-    else:
-        from noisy_digits import training
-
-        epochs = itertools.count(1)
-
-        def probe(_: keras.Model) -> dict[str, float]:
-            if next(epochs) % case.epochs == 0:
-                turn()
-            return {}
-
-        training.fit(
-            model,
+        model.fit(
             *(x, y),
-            validation=(x_test, y_test),
-            optimizer=case.optimizer,
-            learning_rate=0.001,
-            epochs=case.epochs * (ROUNDS + 1),
+            validation_data=(x_test, y_test),
             batch_size=case.batch_size,
-            probes=[probe],
+            epochs=case.epochs * (ROUNDS + 1),
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)],
+            verbose=0,
         )
-    link.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        return
+    from noisy_digits import training
+
+    if way == LOOSE:
+        config.disable_op_determinism()
+    training.fit(
+        model,
+        *(x, y),
+        validation=(x_test, y_test),
+        optimizer=case.optimizer,
+        learning_rate=0.001,
+        epochs=case.epochs * (ROUNDS + 1),
+        batch_size=case.batch_size,
+        probes=[after_epoch],
+    )
 
 
 @contextlib.contextmanager
@@ -174,8 +194,8 @@ def start(target: Callable, *arguments: Any, threads: int = 0, precision: str = 
     return here
 
 
-def measure(case: Case) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Milliseconds a step of every round, and the peak memory of a process in bytes, by way.
+def measure(case: Case) -> dict[str, np.ndarray]:
+    """Milliseconds a step of every round, by way.
 
     Where n processes train at once, a step takes the n-th part of what it takes in each of them.
     """
@@ -190,13 +210,10 @@ def measure(case: Case) -> tuple[dict[str, np.ndarray], dict[str, float]]:
             for link in links[way]:
                 link.send("go")
             seconds[way].append(np.mean([link.recv() for link in links[way]]))
-    memory = {}
-    for way in WAYS:
-        for link in links[way]:
-            link.send("end")
-        memory[way] = max(link.recv() for link in links[way])
-    steps = -(-case.images // case.batch_size) * case.epochs
-    return {way: 1000 * np.array(values) / steps / len(links[way]) for way, values in seconds.items()}, memory
+    for link in itertools.chain(*links.values()):
+        link.send("end")
+    steps = math.ceil(case.images / case.batch_size) * case.epochs
+    return {way: 1000 * np.array(values) / steps / len(links[way]) for way, values in seconds.items()}
 
 
 def multiply(link: Connection, dtype: str) -> None:

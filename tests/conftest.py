@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,19 @@ def noisy_digits(root: Path, *arguments: str, **settings) -> subprocess.Complete
 def build(root: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Build the quick collection of scikit-learn's digits in ``root``."""
     return noisy_digits(root, "build", "--dataset", "digits", "--profile", "quick", "--cores", "2", *arguments)
+
+
+def start(root: Path) -> subprocess.Popen:
+    """Start such a build, in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "noisy_digits", "build", "--dataset", "digits", "--profile", "quick", "--cores", "2"],
+        cwd=root,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores it
+    )
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import psutil
@@ -17,7 +15,7 @@ from noisy_digits import params, results, storage
 from noisy_digits.errors import UserError
 from noisy_digits.html import overview, reports
 
-from .conftest import MEASURE, MEASURE_PARAMETERS, REPOSITORY, build, environment, noisy_digits, write_notebook
+from .conftest import MEASURE, MEASURE_PARAMETERS, REPOSITORY, build, noisy_digits, start, write_notebook
 
 SLOW = "import time\ntime.sleep(1)\n" + MEASURE
 
@@ -293,18 +291,6 @@ def run_one(root):
     """Run one point of the toy project by itself."""
     path = "toy/1_measure/recipe~corrected/scale~2.0"
     return noisy_digits(root, "run", path, "--dataset", "digits", "--profile", "quick")
-
-
-def start(root):
-    return subprocess.Popen(
-        [sys.executable, "-m", "noisy_digits", "build", "--dataset", "digits", "--profile", "quick", "--cores", "2"],
-        cwd=root,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores it
-    )
 
 
 def wait_for(root, results):

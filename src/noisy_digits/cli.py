@@ -1,8 +1,10 @@
 """The command ``noisy-digits``: what the Makefile and the workflow call."""
 
 import argparse
+import errno
 import json
 import os
+import shutil
 import sys
 from dataclasses import replace
 from typing import NoReturn
@@ -10,6 +12,17 @@ from typing import NoReturn
 from noisy_digits import data, params, storage
 from noisy_digits.errors import UserError, near
 from noisy_digits.project import project_root
+
+MENDING = {
+    errno.ENOSPC: "free some space on that disk",
+    errno.EDQUOT: "free some of your quota",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it writable",
+    errno.EPERM: "make it writable",
+}
+"""What to do about what an operating system may refuse."""
+SPACE_MB = 100
+"""About what results and pages of a build take; with less to begin with, it would fail in the middle."""
 
 
 def build(arguments: argparse.Namespace) -> None:
@@ -19,6 +32,9 @@ def build(arguments: argparse.Namespace) -> None:
     notebooks = dict.fromkeys(f"{run.assignment}/{run.notebook}" for run in planned)
     if arguments.only and arguments.only not in notebooks:
         raise UserError(f"--only {arguments.only}: no such notebook{near(arguments.only, notebooks)}")
+    free = shutil.disk_usage(root).free / 1e6
+    if free < SPACE_MB:
+        raise UserError(f"{root}: {free:.0f} MB are free on its disk, and a build takes up to {SPACE_MB}: free some")
     asked = storage.Collection(arguments.dataset, arguments.profile, arguments.precision)
     collection = replace(asked, dataset=data.resolve(arguments.dataset))
     storage.lock(root / "results" / collection.name, wait=False)
@@ -125,10 +141,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line on standard error and exit status 2."""
+    """Run the command line; a user's mistake, or a disk's, is one line on standard error and exit status 2."""
     try:
         arguments = _parser().parse_args()
         arguments.function(arguments)
     except UserError as error:
         print(f"noisy-digits: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in MENDING:
+            raise
+        print(f"noisy-digits: {error}: {MENDING[error.errno]}, then run the same command again", file=sys.stderr)
         sys.exit(2)

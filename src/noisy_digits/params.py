@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from noisy_digits.errors import UserError, near
 from noisy_digits.schema import TYPES, Assignment, Claim, Notebook, Values, checked, load
 
 PROFILES = ("full", "quick")
+LARGEST_GRID = 10_000
+"""Grid points of one notebook: far more than a study has, and not yet more than a plan takes seconds to make."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,11 @@ def assignments(root: Path) -> dict[str, Assignment]:
 
 
 def _assignment_runs(root: Path, name: str, assignment: Assignment, profile: str, seeds: int | None) -> list[Run]:
-    cells = {key: _parameters_cell(root, name, key) for key in assignment.notebooks}
+    _path_component(name, f"{name}.yml: its name")
+    cells = {
+        _path_component(key, f"{name}.yml: notebooks"): _parameters_cell(root, name, key)
+        for key in assignment.notebooks
+    }
     _check_recipes(assignment, cells, f"{name}.yml")
     runs: dict[str, list[Run]] = {}
     for key, notebook in assignment.notebooks.items():
@@ -186,14 +193,19 @@ def _points(
 def _grid(
     assignment: Assignment, notebook: Notebook, parameters: Mapping[str, Parameter], where: str
 ) -> dict[str, list]:
+    points = math.prod(map(len, notebook.grid.values()))
+    if points > LARGEST_GRID:
+        raise UserError(
+            f"{where}.grid: {points:,} points; at most {LARGEST_GRID:,}: leave values out, or split the notebook"
+        )
     grid = {
         key: [_grid_value(assignment, key, value, parameters, f"{where}.grid.{key}") for value in values]
         for key, values in notebook.grid.items()
     }
     for key, values in grid.items():
-        twice = [value for value in values if values.count(value) > 1]
-        if twice:
-            raise UserError(f"{where}.grid.{key}: {twice[0]} appears twice")
+        value, times = Counter(values).most_common(1)[0]
+        if times > 1:
+            raise UserError(f"{where}.grid.{key}: {value} appears twice")
     for override in notebook.overrides:
         _check_where(override.where, grid, f"{where}.overrides: where")
     return grid
@@ -207,6 +219,10 @@ def _grid_value(
             raise UserError(f'{where}: unknown recipe "{value}"{near(value, assignment.recipes)}')
     else:
         value = _declared_and_checked(parameters, key, value, where)
+    return _path_component(value, where)
+
+
+def _path_component(value: Any, where: str) -> Any:
     if not re.fullmatch(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*", str(value)):
         raise UserError(f"{where}: {value!r} cannot be part of a path; use letters, digits and . _ + -")
     return value

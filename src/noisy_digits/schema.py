@@ -116,7 +116,14 @@ class Assignment(Schema):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, which by itself keeps the last of two equal keys without a word."""
+    """YAML's safe loader, which would by itself take two equal keys, and values that refer to other places."""
+
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node:
+        event = self.peek_event()
+        if getattr(event, "anchor", None) is not None:
+            message = f'"{event.anchor}" is an anchor or alias (& and *): write the value out instead'
+            raise yaml.composer.ComposerError(None, None, message, event.start_mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [self.construct_object(key) for key, _ in node.value]
@@ -132,6 +139,8 @@ def load(path: Path) -> Assignment:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path.name}: cannot be read: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path.name}: not valid YAML: nested too deeply") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""

@@ -1,0 +1,275 @@
+"""Faults injected for real, and the same answer twice: `make test-faults`, too long for every day."""
+
+import json
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from noisy_digits import params
+
+from .conftest import MEASURE, MEASURE_PARAMETERS, REPOSITORY, build, environment, noisy_digits, start, write_notebook
+
+pytestmark = pytest.mark.faults
+SMALL = {
+    "mlp_noise": {
+        "1_noise": {"grid": {"recipe": ["corrected"]}},
+        "2_training": {"grid": {"recipe": ["corrected"], "scale": [0.0, 1.0]}, "overrides": [], "submitted": []},
+        "3_with_and_without": {},
+        "4_scale_sweep": {},
+    },
+    "denoising": {"3a_cnn": {}, "4a_autoencoder": {"grid": {"architecture": ["dense"]}}, "4b_gallery": {}},
+}
+"""What is kept of this project's params files, and what of it is changed: all kinds of runs, in half a minute."""
+FEW = {"epochs": 1, "train_size": 500, "test_size": 200, "seeds": 1}
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory) -> Path:
+    """This project with few notebooks and grid points and very short trainings, not yet built."""
+    root = tmp_path_factory.mktemp("small")
+    for folder in ("notebooks", "workflow"):
+        shutil.copytree(REPOSITORY / folder, root / folder)
+    (root / "params").mkdir()
+    for name, notebooks in SMALL.items():
+        described = yaml.safe_load((REPOSITORY / f"params/{name}.yml").read_text())
+        described = {key: described[key] for key in ("title", "question", "order", "recipes") if key in described} | {
+            "notebooks": {key: described["notebooks"][key] | changes for key, changes in notebooks.items()}
+        }
+        for key, notebook in described["notebooks"].items():
+            known = params.declared(root / f"notebooks/{name}/{key}.ipynb")
+            notebook["quick"] = {parameter: value for parameter, value in FEW.items() if parameter in known}
+        (root / f"params/{name}.yml").write_text(yaml.safe_dump(described, sort_keys=False))
+    return root
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(small, tmp_path_factory) -> tuple[Path, float]:
+    """A build of it that nothing disturbed, and the seconds it took."""
+    root = shutil.copytree(small, tmp_path_factory.mktemp("uninterrupted") / "project")
+    began = time.monotonic()
+    done = build(root)
+    assert done.returncode == 0, done.stderr
+    return root, time.monotonic() - began
+
+
+def contents(root):
+    """Every result of a collection by its path, and which pages there are."""
+    results = {
+        path: path.read_bytes() for path in [*root.glob("results/**/metrics.json"), *root.glob("results/*/*.csv")]
+    }
+    pages = dict.fromkeys(root.glob("reports/**/*.html"), b"")
+    return {path.relative_to(root): content for path, content in (results | pages).items()}
+
+
+def of_project(root):
+    """The processes that work in a project or on its notebooks."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = " ".join(process.cmdline()) + process.cwd()
+            if str(root) in words and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def kill_snakemake(first, rng):
+    first.kill()
+
+
+def interrupt(first, rng):
+    first.send_signal(signal.SIGINT)
+
+
+def kill_everything(first, rng):
+    for process in [*psutil.Process(first.pid).children(recursive=True), first]:
+        process.kill()
+
+
+def kill_one_of_its_processes(first, rng):
+    if children := psutil.Process(first.pid).children(recursive=True):
+        rng.choice(children).kill()
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_a_build_hit_at_any_moment_is_finished_by_the_next(small, uninterrupted, tmp_path, number):
+    whole, seconds = uninterrupted
+    rng = random.Random(number)
+    hit = [kill_snakemake, interrupt, kill_everything, kill_one_of_its_processes][number % 4]
+    root = shutil.copytree(small, tmp_path / "project")
+    first = start(root)
+    moment = rng.uniform(0, seconds)
+    time.sleep(moment)
+    if first.poll() is None:
+        hit(first, rng)
+    first.wait(300)
+    print(f"{hit.__name__} after {moment:.1f} s, {len(list(root.glob('results/**/metrics.json')))} runs made")
+    done = build(root)
+    assert done.returncode == 0, done.stderr
+    assert contents(root) == contents(whole)
+    _, alive = psutil.wait_procs(of_project(root), timeout=20)
+    assert not alive
+
+
+def test_every_notebook_gives_the_same_bytes_twice(copied, tmp_path):
+    """Every grid point, in another folder and with another number of runs at once."""
+    again = shutil.copytree(copied, tmp_path / "again")
+    for root, cores in ((copied, "2"), (again, "1")):
+        done = noisy_digits(root, "build", "--dataset", "digits", "--profile", "quick", "--cores", cores)
+        assert done.returncode == 0, done.stderr
+    results = contents(again)
+    assert len([path for path in results if path.name == "metrics.json"]) == len(params.plan(copied, "quick"))
+    assert results == contents(copied)
+
+
+def test_two_hundred_kernels_start_eight_at_a_time(toy):
+    described = {
+        "title": "Many",
+        "question": "Do all start?",
+        "order": 1,
+        "notebooks": {"1_measure": {"title": "Start", "grid": {"scale": [float(n) for n in range(200)]}}},
+    }
+    (toy / "params/toy.yml").write_text(yaml.safe_dump(described))
+    paths = [run.path for run in params.plan(toy, "quick")]
+
+    def run(path):
+        return noisy_digits(toy, "run", path, "--dataset", "digits", "--profile", "quick")
+
+    with ThreadPoolExecutor(8) as pool:
+        ended = list(pool.map(run, paths))
+    assert [each.stderr for each in ended if each.returncode] == []
+    assert len(list(toy.glob("results/**/metrics.json"))) == 200
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A folder on a disk of its own, of 120 MB; a function mounts it again with other options."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(*options):
+        return subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", folder], capture_output=True)
+
+    if mount("size=120m").returncode:
+        pytest.skip("only the superuser can mount a disk")
+    yield folder, lambda *options: subprocess.run(["mount", "-o", ",".join(("remount", *options)), folder], check=True)
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+FILL = """\
+from pathlib import Path
+filler = Path.cwd().parents[1] / "filler"
+if scale == 0.5 and learning_rate == 1.0:
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(2**16)):
+                pass
+        except OSError:
+            pass
+"""
+
+
+def test_a_disk_that_fills_up_in_the_middle_is_said_and_the_next_build_finishes(toy, built_once, disk):
+    folder, _ = disk
+    root = shutil.copytree(toy, folder / "project")
+    write_notebook(root / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, f"{FILL}\n{MEASURE}")
+    done = build(root)
+    assert done.returncode != 0
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    for path in root.glob("results/**/metrics.json"):
+        assert json.loads(path.read_text())
+    write_notebook(root / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, MEASURE)
+    (root / "filler").unlink()
+    done = build(root)
+    assert done.returncode == 0, done.stderr
+    assert contents(root) == contents(built_once)
+
+
+def test_a_disk_that_is_full_to_begin_with_is_said_before_anything_runs(toy, disk):
+    folder, remount = disk
+    remount("size=5m")
+    root = shutil.copytree(toy, folder / "project")
+    done = build(root)
+    assert done.returncode == 2
+    assert re.fullmatch(r"noisy-digits: .*project: \d MB are free on its disk, .*\n", done.stderr)
+    assert not (root / "results").exists()
+
+
+def test_results_that_cannot_be_written_are_said_before_anything_runs(toy, disk):
+    folder, remount = disk
+    (toy / "results").symlink_to(folder)
+    remount("ro")
+    done = build(toy)
+    assert done.returncode == 2
+    assert re.fullmatch(r"noisy-digits: .*Read-only file system: .*make it writable.*\n", done.stderr)
+
+
+def test_a_file_of_images_that_is_cut_off_is_said_before_anything_runs(toy):
+    (toy / "data").mkdir()
+    cut = toy / "data/mnist.npz"
+    cut.write_bytes(b"PK\x03\x04" + bytes(1000))
+    for dataset in ("auto", "mnist"):
+        done = noisy_digits(toy, "build", "--dataset", dataset, "--profile", "quick")
+        assert done.returncode == 2
+        assert re.fullmatch(r"noisy-digits: .*mnist\.npz cannot be read .*: delete it or replace it\n", done.stderr)
+    assert not (toy / "results").exists()
+
+
+GREEDY = "if scale == 2.0:\n    hoard = [bytearray(b'x' * 2**26) for _ in range(64)]\n"
+
+
+@pytest.fixture
+def little_memory():
+    """A control group whose processes may have 1 GB together; the system kills one that takes more."""
+    group = Path("/sys/fs/cgroup/memory/noisy-digits-test")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text("1000000000")
+    except OSError:
+        pytest.skip("only the superuser can limit memory, through control groups of version 1")
+    yield group / "cgroup.procs"
+    deadline = time.monotonic() + 30
+    while (group / "cgroup.procs").read_text() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    group.rmdir()
+
+
+def test_a_kernel_that_the_system_kills_for_memory_fails_its_runs_alone(toy, little_memory):
+    write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, f"{GREEDY}{MEASURE}")
+    command = [sys.executable, "-m", "noisy_digits", "build", "--dataset", "digits", "--profile", "quick"]
+    limited = f'echo $$ > {little_memory}; exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", limited, "sh", *command, "--cores", "1"],
+        cwd=toy,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert len(re.findall("scale~2.0: its kernel died, perhaps for want of memory", done.stderr)) == 2
+    made = {path.parent.name for path in toy.glob("results/**/metrics.json")}
+    assert made == {"scale~0.5"}
+    page = (toy / "reports/digits-quick/toy/1_measure/recipe~corrected/scale~2.0.html").read_text()
+    assert "ended from outside" in page
+
+
+def test_memory_that_python_is_refused_is_a_traceback_on_the_page(toy):
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))\n"
+    write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, f"{limit}{GREEDY}{MEASURE}")
+    done = build(toy)
+    assert done.returncode != 0
+    assert "cell 3 failed: MemoryError" in done.stderr
+    assert "MemoryError" in (toy / "reports/digits-quick/toy/1_measure/recipe~corrected/scale~2.0.html").read_text()
+    assert len(list(toy.glob("results/**/metrics.json"))) == 2
