@@ -22,7 +22,7 @@ from noisy_digits.execution import THREAD_VARIABLES
 from noisy_digits.params import Run
 from noisy_digits.project import PRECISION
 
-ROUNDS = 5
+ROUNDS = 3
 CORES = os.cpu_count()
 PLAIN, OURS, PACKED, LOOSE, BFLOAT16 = "plain", "ours", "packed", "not deterministic", "bfloat16"
 WAYS = {  # number of processes, threads of each (0: as many as TensorFlow takes), precision
@@ -47,8 +47,8 @@ class Case:
     arguments: dict[str, Any]
     optimizer: str
     batch_size: int
-    images: int
-    epochs: int
+    images: int = 60_000
+    epochs: int = 1
     published: int = 0
     trained_for: int = 1
 
@@ -66,26 +66,27 @@ DEEP_CNN = {"hidden": (200, 128), "pool_between": True, "feature_dropout": 0}
 SIGMOIDS = {"hidden": (30, 30, 30), "activation": "sigmoid"}
 CASES = {
     "W1 512-512, RMSprop": Case(
-        "mlp_noise/2_training", "mlp", {"dropout": 0.2}, "rmsprop", 128, 19_200, 4, published=6 * 20 * EPOCH
+        "mlp_noise/2_training", "mlp", {"dropout": 0.2}, "rmsprop", 128, published=6 * 20 * EPOCH
     ),
-    "W2 CNN, Adadelta": Case("cnn_noise/2_training", "cnn", {}, "adadelta", 128, 19_200, 1, published=7 * 12 * EPOCH),
-    "W3 64-64, SGD": Case("denoising/2_mlp", "mlp", {"hidden": (64, 64)}, "sgd", 128, 19_200, 6, published=10 * EPOCH),
+    "W2 CNN, Adadelta": Case("cnn_noise/2_training", "cnn", {}, "adadelta", 128, published=7 * 12 * EPOCH),
+    "W3 64-64, SGD": Case("denoising/2_mlp", "mlp", {"hidden": (64, 64)}, "sgd", 128, published=10 * EPOCH),
     "W3 500-300 with L2, SGD": Case(
-        *("denoising/2d_weight_decay", "mlp", {"hidden": (500, 300), "l2": 1e-4}, "sgd", 128, 19_200, 4),
+        *("denoising/2d_weight_decay", "mlp", {"hidden": (500, 300), "l2": 1e-4}, "sgd", 128),
         published=5 * 3 * 40 * EPOCH,
     ),
-    "W3 CNN, SGD": Case("denoising/3a_cnn", "cnn", DEEP_CNN, "sgd", 128, 19_200, 1, published=40 * EPOCH),
+    "W3 CNN, SGD": Case("denoising/3a_cnn", "cnn", DEEP_CNN, "sgd", 128, published=40 * EPOCH),
     "W3 autoencoder, Adam": Case(
-        "denoising/4a_autoencoder/architecture~dense", "autoencoder", {}, "adam", 64, 19_200, 4, published=32 * 938
+        "denoising/4a_autoencoder/architecture~dense", "autoencoder", {}, "adam", 64, published=32 * 938
     ),
     "convolutional autoencoder, Adam": Case(
-        "denoising/4a_autoencoder/architecture~convolutional", "convolutional_autoencoder", {}, "adam", 64, 6400, 1
+        "denoising/4a_autoencoder/architecture~convolutional", "convolutional_autoencoder", {}, "adam", 64
     ),
     "W4 30-30-30, Adam": Case(
-        "depth/2_training", "mlp", SIGMOIDS, "adam", 10, 1000, 20, published=6 * 3 * 30 * 100, trained_for=3
+        *("depth/2_training", "mlp", SIGMOIDS, "adam", 10, 1000, 20), published=6 * 3 * 30 * 100, trained_for=3
     ),
     "W4 CNN, Adam": Case("depth/3_augmentation", "leaky_cnn", {}, "adam", 10, 1000, 2, published=30 * 100),
 }
+"""The write-up's 2D trains five factors three times each; W4 trains each configuration once for each of its curves."""
 
 
 def build(case: Case) -> Any:
@@ -135,32 +136,28 @@ def worker(link: Connection, case: Case, way: str) -> None:
     y, y_test = (x, x_test) if denoises else (rng.integers(0, 10, len(part)) for part in (x, x_test))
     model = build(case)
 
-    turn, epochs = Turns(link), itertools.count(1)
-
-    def after_epoch(*_: Any) -> dict[str, float]:
-        if next(epochs) % case.epochs == 0:
-            turn()
-        return {}
-
+    turn = Turns(link)
     if way == PLAIN:
         model.compile(
             optimizer=case.optimizer,
             loss="binary_crossentropy" if denoises else "sparse_categorical_crossentropy",
             metrics=None if denoises else ["accuracy"],
         )
-        model.fit(
-            *(x, y),
-            validation_data=(x_test, y_test),
-            batch_size=case.batch_size,
-            epochs=case.epochs * (ROUNDS + 1),
-            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)],
-            verbose=0,
-        )
+        for _ in range(ROUNDS + 1):
+            model.fit(x, y, validation_data=(x_test, y_test), batch_size=case.batch_size, epochs=case.epochs, verbose=0)
+            turn()
         return
     from noisy_digits import training
 
     if way == LOOSE:
         config.disable_op_determinism()
+    epochs = itertools.count(1)
+
+    def probe(_: keras.Model) -> dict[str, float]:
+        if next(epochs) % case.epochs == 0:
+            turn()
+        return {}
+
     training.fit(
         model,
         *(x, y),
@@ -169,7 +166,7 @@ def worker(link: Connection, case: Case, way: str) -> None:
         learning_rate=0.001,
         epochs=case.epochs * (ROUNDS + 1),
         batch_size=case.batch_size,
-        probes=[after_epoch],
+        probes=[probe],
     )
 
 
