@@ -48,7 +48,7 @@ bench: $(READY) ## measure training steps, plain Keras against ours, and builds;
 	@'$(BIN)'/python -m benchmarks
 
 lab: $(READY) ## open the notebooks in JupyterLab
-	@'$(BIN)'/jupyter lab notebooks
+	@NOISY_DIGITS_PRECISION='$(PRECISION)' '$(BIN)'/jupyter lab notebooks
 
 clean: ## remove results and reports of every collection that git does not track
 	@rm -rf results .snakemake

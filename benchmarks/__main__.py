@@ -93,8 +93,8 @@ def trainings(rate: float) -> tuple[str, list[float], dict[str, dict[str, float]
     determinism = np.median([median[PACKED] / median[LOOSE] - 1 for median in medians.values()])
     explained = (
         "The product rate's share is that of the packed step's matrix products alone. W4's write-up trains each\n"
-        "configuration three times, once for each curve; ours trains it once. Deterministic operations make a step\n"
-        f"{determinism:+.0%} longer, the median over the models.\n\n"
+        "configuration three times, once for each curve; ours trains it once. Deterministic operations change the\n"
+        f"time of a step by {determinism:+.0%}, the median over the models.\n\n"
     )
     worst = {name: float(np.median(each)) for name, each in ratios.items()}
     perceptrons = [worst[name] for name, case in training.CASES.items() if case.network == "mlp"]

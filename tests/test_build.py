@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 
+import keras
 import psutil
 import pytest
 
@@ -214,21 +215,59 @@ def test_the_readmes_new_assignment_is_a_folder_and_a_params_file(built):
     assert 'href="mine/1_first/scale~0.5.html"' in index.replace("%7E", "~")
 
 
-def test_a_model_that_is_gone_is_trained_again(toy):
-    keeping = (
-        f"{MEASURE}\nif scale == 0.5 and learning_rate == 1.0:\n    import keras\n"
+@pytest.fixture
+def kept(toy):
+    """The toy project whose first notebook was run, with the one model that it kept."""
+    keeping = f"{MEASURE}\nif scale == 0.5 and learning_rate == 1.0:\n    import keras\n" + (
         "    results.keep(keras.Sequential([keras.Input((1,))], name='kept'), 0)"
     )
     write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, keeping)
-    only = ("--only", "toy/1_measure")
-    assert build(toy, *only).returncode == 0
+    assert build(toy, "--only", "toy/1_measure").returncode == 0
     (model,) = toy.glob("results/**/kept_0.keras")
+    return toy, model
+
+
+def test_a_model_that_is_gone_is_trained_again(kept):
+    toy, model = kept
     model.unlink()
     before = made(toy)
-    assert build(toy, *only).returncode == 0
+    assert build(toy, "--only", "toy/1_measure").returncode == 0
     assert model.is_file()
     changed = {path for path in made_since(toy, before) if path.endswith("metrics.json")}
     assert changed == {"toy/1_measure/recipe~corrected/scale~0.5/metrics.json"}
+
+
+def test_a_kept_model_that_is_cut_off_or_holds_code_is_refused(kept, monkeypatch):
+    toy, model = kept
+    monkeypatch.chdir(toy)
+
+    def opened():
+        return results.model("toy", "1_measure", 0, "digits-quick", recipe="corrected", scale=0.5)
+
+    assert opened().name == "kept"
+    model.write_bytes(model.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"kept_0\.keras cannot be opened .*: delete it and run `make reports` again$"):
+        opened()
+    keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x)]).save(model)
+    with pytest.raises(UserError, match=r"kept_0\.keras cannot be opened .*Lambda"):
+        opened()
+
+
+def test_damaged_metrics_are_named(built):
+    (metrics,) = built.glob("results/**/recipe~corrected/scale~0.5/metrics.json")
+    metrics.write_text(metrics.read_text()[:10])
+    done = noisy_digits(built, "index", "--dataset", "digits", "--profile", "quick")
+    assert done.returncode == 2
+    assert re.fullmatch(r"noisy-digits: .*scale~0\.5/metrics\.json is damaged .*\n", done.stderr)
+
+
+def test_a_notebook_cut_off_in_writing_is_a_failed_run_and_no_more(built):
+    (metrics,) = built.glob("results/**/recipe~corrected/scale~0.5/metrics.json")
+    metrics.unlink()
+    notebook = metrics.with_name("notebook.ipynb")
+    notebook.write_text(notebook.read_text()[:1000])
+    assert noisy_digits(built, "index", "--dataset", "digits", "--profile", "quick").returncode == 0
+    assert "FAILED" in (built / "reports/digits-quick/index.html").read_text()
 
 
 def test_a_killed_kernel_fails_its_run_in_one_line(toy):

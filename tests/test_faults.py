@@ -1,5 +1,6 @@
 """Faults injected for real, and the same answer twice: `make test-faults`, too long for every day."""
 
+import contextlib
 import json
 import random
 import re
@@ -111,7 +112,7 @@ def test_a_build_hit_at_any_moment_is_finished_by_the_next(small, uninterrupted,
     first = start(root)
     moment = rng.uniform(0, seconds)
     time.sleep(moment)
-    if first.poll() is None:
+    with contextlib.suppress(psutil.NoSuchProcess):
         hit(first, rng)
     first.wait(300)
     print(f"{hit.__name__} after {moment:.1f} s, {len(list(root.glob('results/**/metrics.json')))} runs made")
@@ -270,6 +271,6 @@ def test_memory_that_python_is_refused_is_a_traceback_on_the_page(toy):
     write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, f"{limit}{GREEDY}{MEASURE}")
     done = build(toy)
     assert done.returncode != 0
-    assert "cell 3 failed: MemoryError" in done.stderr
+    assert re.search(r"cell \d failed: MemoryError", done.stderr)
     assert "MemoryError" in (toy / "reports/digits-quick/toy/1_measure/recipe~corrected/scale~2.0.html").read_text()
     assert len(list(toy.glob("results/**/metrics.json"))) == 2

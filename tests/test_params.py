@@ -1,14 +1,18 @@
 # ruff: noqa: E501
+import copy
 import re
 
+import nbformat
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from papermill.parameterize import parameterize_notebook
 
 from noisy_digits import params, schema
 from noisy_digits.errors import UserError
 
-from .conftest import MEASURE, MEASURE_PARAMETERS, REPOSITORY, noisy_digits, write_notebook
+from .conftest import MEASURE, MEASURE_PARAMETERS, REPOSITORY, TOY_PARAMS, make_toy, noisy_digits, write_notebook
 
 
 def runs(root, profile="full", seeds=None):
@@ -115,6 +119,36 @@ BAD = {
     "no title": ("title: A toy assignment\n", "", r"title: Field required"),
     "broken YAML": ("notebooks:", "notebooks: [", r"toy\.yml line \d+: not valid YAML"),
     "a Python object": ("order: 1", "order: !!python/object/apply:os.getpid []", r"not valid YAML"),
+    "a tag": ("order: 1", "order: !point 1", r"toy\.yml line 3: not valid YAML: .*!point"),
+    "an anchor": ("order: 1", "order: &one 1", r'line 3: not valid YAML: "one" is an anchor or alias'),
+    "an alias": ("order: 1", "order: *one", r'line 3: not valid YAML: "one" is an anchor or alias'),
+    "a bomb of aliases": (None, "a: &a [1, 1]\nb: &b [*a, *a]\nc: [*b, *b]\n", r'line 1: .*"a" is an anchor'),
+    "nested too deeply": (None, "[" * 5000, r"nested too deeply"),
+    "two documents": ("order: 1", "order: 1\n---\ntitle: x", r"not valid YAML: but found another document"),
+    "a tab": ("order: 1", "order:\t1\n\tx: 1", r"line \d: not valid YAML"),
+    "a list for a file": (None, "- 1\n- 2\n", r"toy\.yml: .*dictionary"),
+    "a number for a file": (None, "42", r"toy\.yml: .*dictionary"),
+    "a list for a key": ("order: 1", "order: 1\n? [a, b]\n: 1", r"not valid YAML"),
+    "a number for a key": ("order: 1", "order: 1\n1: 2", r"toy\.yml: "),
+    "a date for a number": ("order: 1", "order: 2026-01-01", r"order: .*integer"),
+    "nothing for a number": ("order: 1", "order:", r"order: .*integer"),
+    "a list for a number": ("epochs: 3}", "epochs: [3]}", r"fixed\.epochs: \[3\]: .*integer"),
+    "a mapping for a list": ("[0.5, 2.0]", "{a: 0.5}", r"grid\.scale: .*list"),
+    "a number for a list": ("[0.5, 2.0]", "0.5", r"grid\.scale: .*list"),
+    "a million grid points": ("[0.5, 2.0]", f"[{', '.join(str(n / 2) for n in range(500_000))}]", r"grid: 1,000,000 points; at most 10,000"),
+    "a notebook that reads itself": ("[1_measure]", "[2_summary]", r"reads: 2_summary is not a notebook above this one"),
+    "a cycle of two": ("    seeds: 2", "    seeds: 2\n    reads: [2_summary]", r"1_measure\.reads: 2_summary is not a notebook above"),
+    "a notebook outside": ("  2_summary:", "  ../../2_summary:", r"'../../2_summary' cannot be part of a path"),
+    "a notebook with a space": ("  2_summary:", "  2 summary:", r"'2 summary' cannot be part of a path"),
+    "no notebooks": (None, "title: t\nquestion: q\norder: 1\nnotebooks: {}", r"notebooks: .*at least 1 item"),
+    "a truth for seeds": ("    seeds: 2", "    seeds: true", r"seeds: .*integer"),
+    "half a seed": ("    seeds: 2", "    seeds: 2.5", r"seeds: .*integer"),
+    "minus one seed": ("    seeds: 2", "    seeds: -1", r"seeds: .*greater than or equal to 1"),
+    "an override of an unknown parameter": ("set: {epochs: 7}", "set: {epoch: 7}", r"overrides\.epoch: .*did you mean epochs"),
+    "an override that sets nothing": ("set: {epochs: 7}", "set: {}", r"set: .*at least 1 item"),
+    "a quick number as text": ("quick: {epochs: 1", "quick: {epochs: '1'", r"quick\.epochs: '1': text, not a number"),
+    "a number too large for a float": ("[0.5, 2.0]", f"[{'9' * 400}, 2.0]", r"grid\.scale"),
+    "a number with a comma": ("[0.5, 2.0]", "['0,5', 2.0]", r"grid\.scale: '0,5'"),
     "an empty file": (None, "", r"toy\.yml: "),
 }  # fmt: skip
 
@@ -132,6 +166,81 @@ def test_bad_input_is_one_line_naming_the_file_and_the_key(toy, case):
     assert re.search(message, text), text
     assert text.startswith("toy.yml")
     assert "\n" not in text
+
+
+def places(value, here=()):
+    """Every place in nested lists and mappings, as keys from the outside in."""
+    yield here
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inside:
+        yield from places(each, (*here, key))
+
+
+STEEPEST = "claims:\n  c: {says: s, notebook: 1_measure, metric: m, at: {scale: [0.5, 2.0]}, along: scale, steepest: 2.0, below: 0.0}"
+MINUS = (
+    "  d: {says: s, notebook: 1_measure, metric: m, at: {scale: 0.5}, minus: {metric: n, at: {scale: 2.0}}, above: 0.0}"
+)
+TOY = yaml.safe_load(f"{TOY_PARAMS}figure: 2_summary\n{STEEPEST}\n{MINUS}")
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(st.text(max_size=8) | st.integers(), each, max_size=3),
+    max_leaves=5,
+)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return make_toy(tmp_path_factory.mktemp("fuzzed") / "toy project")
+
+
+@given(place=st.sampled_from(list(places(TOY))), key=st.none() | st.text(max_size=8), value=ANYTHING)
+def test_whatever_stands_anywhere_is_a_plan_or_one_line_that_names_the_file(project, place, key, value):
+    """A value is put in the place of another, or beside it under a key of its own."""
+    described = copy.deepcopy(TOY)
+    inside = described
+    for step in place[:-1]:
+        inside = inside[step]
+    if not place:
+        described = value
+    elif key is not None and isinstance(inside, dict):
+        inside[key] = value
+    else:
+        inside[place[-1]] = value
+    (project / "params/toy.yml").write_text(yaml.safe_dump(described, allow_unicode=True), encoding="utf-8")
+    refused = "toy.yml"
+    try:
+        params.plan(project, "full")
+    except UserError as error:
+        refused = str(error)
+    assert refused.startswith("toy.yml")
+    assert "\n" not in refused
+
+
+@pytest.mark.parametrize("name", ["a b", "a;touch b", "$(touch b)", "ä"])
+def test_the_name_of_a_params_file_is_part_of_paths(toy, name):
+    (toy / "params/toy.yml").rename(toy / f"params/{name}.yml")
+    (toy / "notebooks/toy").rename(toy / f"notebooks/{name}")
+    with pytest.raises(UserError, match=r"its name: .* cannot be part of a path"):
+        params.plan(toy, "full")
+
+
+def test_a_params_file_that_is_not_text_is_named(toy):
+    (toy / "params/toy.yml").write_bytes(b"\xff\xfe\x00title")
+    with pytest.raises(UserError, match=r"toy\.yml: cannot be read"):
+        params.plan(toy, "full")
+
+
+@given(text=st.text(), number=st.floats(allow_nan=False), numbers=st.lists(st.floats(allow_nan=False) | st.text()))
+def test_a_parameter_arrives_as_the_value_it_is_and_never_as_code(text, number, numbers):
+    cell = nbformat.v4.new_code_cell("text: str = ''", metadata={"tags": ["parameters"]})
+    notebook = nbformat.v4.new_notebook(
+        cells=[cell], metadata={"kernelspec": {"name": "python3", "language": "python"}}
+    )
+    given = {"text": text, "number": number, "numbers": numbers}
+    filled = parameterize_notebook(notebook, given)
+    found = {}
+    exec(filled.cells[-1].source, found)
+    assert {name: found[name] for name in given} == given
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def test_multiply_accumulates_count_a_weight_once_in_a_dense_layer_and_once_a_pl
     network = models.cnn((200, 128), pool_between=True, feature_dropout=0)
     convolutions = training.multiply_accumulates(network)["multiply-accumulates"]
     assert list(convolutions)[:2] == [26 * 26 * 9 * 32, 11 * 11 * 9 * 32 * 64]
+    transposed = training.multiply_accumulates(models.convolutional_autoencoder())["multiply-accumulates"]
+    assert list(transposed)[2:4] == [7 * 7 * 9 * 32 * 32, 14 * 14 * 9 * 32 * 32]
     connected = training.multiply_accumulates(network)["fully connected"]
     assert list(connected)[:3] == [28 * 28 * 26 * 26 * 32, 13 * 13 * 32 * 11 * 11 * 64, 5 * 5 * 64 * 200]
     assert list(dense["fully connected"]) == list(dense["multiply-accumulates"])
@@ -241,6 +243,11 @@ def test_fused_updates_are_those_of_keras(digits, name):
         weights.append(model.get_weights())
     assert all(np.allclose(*pair, atol=2e-5) for pair in zip(*weights, strict=True))
     assert not np.allclose(weights[0][0], models.mlp((32,)).get_weights()[0], atol=1e-2)
+
+
+def test_an_unknown_optimizer_is_named_with_its_near_miss():
+    with pytest.raises(UserError, match=r'unknown optimizer "adm"; did you mean adam\?'):
+        optimizers.make("adm", 0.1)
 
 
 def test_the_criterion_is_the_mean_negative_log_probability_of_the_true_class(digits):

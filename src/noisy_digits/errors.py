@@ -7,6 +7,9 @@ from collections.abc import Iterable
 class UserError(Exception):
     """A mistake the user can mend: one line that says what was wrong, where, and what to do."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
+
 
 def near(word: object, allowed: Iterable[str]) -> str:
     """The end of a message about an unknown ``word``: the near miss, if there is one, and at most ten allowed ones."""

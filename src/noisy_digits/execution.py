@@ -1,6 +1,5 @@
 """One run: a notebook at one grid point, executed by papermill with a kernel of its own."""
 
-import contextlib
 import json
 import os
 import platform
@@ -19,10 +18,10 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from noisy_digits import data, storage
+from noisy_digits import data, progress, storage
 from noisy_digits.errors import UserError
 from noisy_digits.params import Run
-from noisy_digits.project import PRECISION, PROGRESS
+from noisy_digits.project import PRECISION
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -33,7 +32,6 @@ THREAD_VARIABLES = (
 THREADS = 1
 """As many runs as there are processors, each on one thread, train more than fewer on several; see benchmarks/."""
 START_TIMEOUT_S = 120
-TELL_EVERY_S = 30
 PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes in the unit in which the operating system tells a process's peak memory."""
 
@@ -69,11 +67,11 @@ def execute(run: Run, root: Path, collection: storage.Collection) -> None:
     recorded.mkdir()
     os.environ |= dict.fromkeys(THREAD_VARIABLES, str(THREADS))
     os.environ |= {"IPYTHONDIR": str(private), storage.RECORD: str(recorded)}
-    os.environ |= {PRECISION: collection.precision, PROGRESS: str(private / "progress")}
+    os.environ |= {PRECISION: collection.precision, progress.PROGRESS: str(private / "progress")}
     if named := os.environ.get("NOISY_DIGITS_DATA"):
         os.environ["NOISY_DIGITS_DATA"] = str(Path(named).resolve())
     started = time.time()
-    threading.Thread(target=_tell, args=(run.path, private / "progress"), daemon=True).start()
+    threading.Thread(target=progress.tell, args=(run.path, private / "progress"), daemon=True).start()
     try:
         _papermill(notebook, folder / "notebook.ipynb", parameters)
         measured = _collect(recorded, folder)
@@ -105,19 +103,6 @@ def execute(run: Run, root: Path, collection: storage.Collection) -> None:
             "data_sha256": data.digest(collection.dataset),
         },
     )
-
-
-def _tell(path: str, progress: Path) -> None:
-    """Say now and then how far the training of a run has come, as long as there is more to say."""
-    said, epochs = 0, []
-    while True:
-        time.sleep(TELL_EVERY_S)
-        with contextlib.suppress(FileNotFoundError):
-            epochs = progress.read_text(encoding="utf-8").splitlines()
-        if len(epochs) > said:
-            said = len(epochs)
-            training = sum(line.startswith("epoch 1 of") for line in epochs)
-            print(f"{path}: training {training}, {epochs[-1]}", file=sys.stderr, flush=True)
 
 
 def _collect(recorded: Path, folder: Path) -> dict:

@@ -6,6 +6,9 @@ The arithmetic is that of Keras's own classes. Source: the ``ResourceApply`` ope
 import keras
 import tensorflow as tf
 
+from noisy_digits.errors import UserError, near
+from noisy_digits.schema import OPTIMIZERS
+
 
 class Adadelta(keras.optimizers.Adadelta):
     """Keras's Adadelta, updated by one kernel."""
@@ -72,7 +75,12 @@ FUSED = {"adadelta": Adadelta, "adam": Adam, "rmsprop": RMSprop}
 
 
 def make(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
-    """The optimizer of a ``name`` that Keras knows, at its defaults but for the rate; fused where there is a kernel."""
+    """The optimizer of a ``name`` that Keras knows, at its defaults but for the rate; fused where there is a kernel.
+
+    Raises UserError for a name that is not one of ``schema.OPTIMIZERS``.
+    """
+    if name not in OPTIMIZERS:
+        raise UserError(f'unknown optimizer "{name}"{near(name, OPTIMIZERS)}')
     if fused := FUSED.get(name):
         return fused(learning_rate)
     return keras.optimizers.get({"class_name": name, "config": {"learning_rate": learning_rate}})

@@ -215,11 +215,15 @@ def _grid_value(
     assignment: Assignment, key: str, value: object, parameters: Mapping[str, Parameter], where: str
 ) -> Any:
     if key == "recipe":
-        if value not in assignment.recipes:
-            raise UserError(f'{where}: unknown recipe "{value}"{near(value, assignment.recipes)}')
+        _check_recipe(value, assignment, where)
     else:
         value = _declared_and_checked(parameters, key, value, where)
     return _path_component(value, where)
+
+
+def _check_recipe(value: object, assignment: Assignment, where: str) -> None:
+    if value not in list(assignment.recipes):
+        raise UserError(f'{where}: unknown recipe "{value}"{near(value, assignment.recipes)}')
 
 
 def _path_component(value: Any, where: str) -> Any:
@@ -242,9 +246,8 @@ def _check_submitted(notebook: Notebook, assignment: Assignment, where: str) -> 
         missing = [key for key in notebook.grid if key not in row]
         if missing:
             raise UserError(f"{where}.submitted: {row} does not say its {missing[0]}")
-        if "recipe" in notebook.grid and row["recipe"] not in assignment.recipes:
-            known = near(row["recipe"], assignment.recipes)
-            raise UserError(f'{where}.submitted: unknown recipe "{row["recipe"]}"{known}')
+        if "recipe" in notebook.grid:
+            _check_recipe(row["recipe"], assignment, f"{where}.submitted")
         for metric in row.keys() - notebook.grid.keys():
             checked(metric, "float", row[metric], f"{where}.submitted.{metric}")
 
@@ -260,11 +263,13 @@ def _check_claim(
 ) -> None:
     """A claim names every column of its notebook's grid, not necessarily levels that are run, and one region."""
     grid = _notebook(claim.notebook, assignment, f"{where}.notebook").grid
-    named = claim.at | (claim.minus.at if claim.minus else {})
-    for key in named:
+    named = [*claim.at.items(), *(claim.minus.at.items() if claim.minus else ())]
+    for key, levels in named:
         if key not in grid:
             raise UserError(f"{where}: at {key}: not in the grid of {claim.notebook}{near(key, grid)}")
-    if missing := [key for key in grid if key not in named and key != "recipe"]:
+        for level in levels if isinstance(levels, list) else [levels]:
+            _grid_value(assignment, key, level, cells[claim.notebook], f"{where}: at {key}")
+    if missing := [key for key in grid if key not in dict(named) and key != "recipe"]:
         raise UserError(f"{where}: at does not say its {missing[0]}; list the levels that are meant")
     low, high = (-math.inf if claim.above is None else claim.above), (math.inf if claim.below is None else claim.below)
     if (claim.p_below is None) == (claim.above is None and claim.below is None) or low >= high:

@@ -7,9 +7,6 @@ from noisy_digits.errors import UserError
 PRECISION = "NOISY_DIGITS_PRECISION"
 """Environment variable with the dtype policy that networks are made with; set by the build."""
 
-PROGRESS = "NOISY_DIGITS_PROGRESS"
-"""Environment variable with a file to which every epoch of a training adds a line; set by the build."""
-
 
 def project_root(start: Path | None = None) -> Path:
     """The nearest folder that holds both params/ and notebooks/, at or above ``start``.

@@ -89,7 +89,7 @@ def read(assignment: str, notebook: str, collection: str = "auto") -> pd.DataFra
 def model(assignment: str, notebook: str, seed: int, collection: str = "auto", **point: Any) -> "keras.Model":
     """The model that ``notebook`` kept at grid ``point`` for ``seed``.
 
-    Raises UserError as ``made`` does, and for a seed that was not trained.
+    Raises UserError as ``made`` does, for a seed that was not trained, and for a file that is damaged or holds code.
     """
     import keras
 
@@ -102,7 +102,11 @@ def model(assignment: str, notebook: str, seed: int, collection: str = "auto", *
             f"{folder.name}/{run.path}: there is no model of seed {seed}: {kept} were trained, from seed 0 on; "
             f"ask for one of these, or build with SEEDS={seed + 1}"
         )
-    return keras.models.load_model(found[0])
+    try:
+        return keras.models.load_model(found[0])
+    except (OSError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{found[0]} cannot be opened ({reason}): delete it and run `make reports` again") from None
 
 
 def made(assignment: str, notebook: str, collection: str = "auto") -> tuple[Path, list[params.Run]]:

@@ -13,6 +13,7 @@ Values = dict[str, Any]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw", "adadelta", "adagrad", "adamax", "nadam", "ftrl", "lion")
 CONSTRAINTS = {
     "scale": NonNegative,
     "scales": list[NonNegative],
@@ -35,7 +36,7 @@ CONSTRAINTS = {
     "train_size": Count,
     "test_size": Count,
     "seeds": Count,
-    "optimizer": Literal["sgd", "rmsprop", "adam", "adamw", "adadelta", "adagrad", "adamax", "nadam", "ftrl", "lion"],
+    "optimizer": Literal[OPTIMIZERS],
     "standardise": Literal[tuple(data.STANDARDISATIONS)],
 }
 TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}

@@ -2,12 +2,10 @@
 
 import gc
 import math
-import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,7 +15,7 @@ import tensorflow as tf
 from noisy_digits import optimizers
 from noisy_digits.errors import UserError
 from noisy_digits.memory import shareable
-from noisy_digits.project import PROGRESS
+from noisy_digits.progress import epoch_ended
 
 tf.config.experimental.enable_op_determinism()
 gc.freeze()  # looking for garbage among all that was imported takes a quarter of a second
@@ -124,9 +122,7 @@ def fit(
     probed = defaultdict(list)
 
     def after_epoch(epoch: int, logs: Mapping[str, float]) -> None:
-        if progress := os.environ.get(PROGRESS):
-            with Path(progress).open("a", encoding="utf-8") as file:
-                print(f"epoch {epoch + 1} of {epochs}", file=file)
+        epoch_ended(epoch + 1, epochs)
         for name, value in (item for probe in probes for item in probe(model).items()):
             probed[name].append(value)
         model.stop_training = not np.isfinite(logs["loss"])
@@ -260,19 +256,21 @@ def parameter_table(model: keras.Model) -> pd.DataFrame:
 def multiply_accumulates(model: keras.Model) -> pd.DataFrame:
     """One row per layer with weights: its kind, parameters, and multiply-accumulates for one image.
 
-    A dense layer uses each weight once; a convolution uses each at every place of its output. The last column is what a
+    A dense layer uses each weight once; a convolution uses each at every place of its output, a transposed one at every
+    place of its input. The last column is what a
     dense layer of the same input and output shapes would need, in weights and in multiply-accumulates.
     """
     weighted = [layer for layer in model.layers if layer.count_params()]
+    places = [layer.input if isinstance(layer, keras.layers.Conv2DTranspose) else layer.output for layer in weighted]
     return pd.DataFrame(
         {
             "layer": type(layer).__name__,
             "output shape": " × ".join(map(str, layer.output.shape[1:])),
             "parameters": layer.count_params(),
-            "multiply-accumulates": int(np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:-1])),
+            "multiply-accumulates": int(np.prod(layer.kernel.shape) * np.prod(at.shape[1:-1])),
             "fully connected": int(np.prod(layer.input.shape[1:]) * np.prod(layer.output.shape[1:])),
         }
-        for layer in weighted
+        for layer, at in zip(weighted, places, strict=True)
     )
 
 

@@ -11,6 +11,8 @@ import time
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from noisy_digits.progress import duration
+
 NOTHING = "Nothing to be done"
 
 
@@ -52,17 +54,9 @@ class LogHandler(LogHandlerBase):
             return
         now = time.monotonic()
         self.done += 1
-        line = f"[{self.done}/{self.total}] {mark}{name} in {spoken(now - started)}"
+        line = f"[{self.done}/{self.total}] {mark}{name} in {duration(now - started)}"
         if self.going:
             line += f"; going: {', '.join(name for name, _ in self.going.values())}"
         if left := self.total - self.done:
-            line += f"; {left} left, {spoken((now - self.began) / self.done * left)} if they are like those done"
+            line += f"; {left} left, {duration((now - self.began) / self.done * left)} if they are like those done"
         print(line, file=sys.stderr, flush=True)
-
-
-def spoken(seconds: float) -> str:
-    """Seconds for reading: 41 s, 7 min, 2 h 5 min."""
-    minutes = round(seconds / 60)
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

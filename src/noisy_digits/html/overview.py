@@ -7,7 +7,7 @@ from typing import Any
 import nbformat
 import pandas as pd
 
-from noisy_digits import claims, params, results, schema, statistics, storage
+from noisy_digits import claims, params, progress, results, schema, statistics, storage
 from noisy_digits.html import index, reports
 
 DATA_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "scikit-learn's digits"}
@@ -105,7 +105,7 @@ def _notebook(collection: _Collection, key: str, spec: schema.Notebook, runs: li
                 "status": collection.statuses[run.path],
                 "headline": _headline(folder, run.headline),
                 "headline_name": (spec.headline or "").replace("_", " "),
-                "time": reports.duration(record["seconds"]) if record else None,
+                "time": progress.duration(record["seconds"]) if record else None,
             }
         )
     return {
@@ -176,7 +176,7 @@ def _facts(records: list[dict[str, Any]], planned: int) -> dict[str, str]:
     if made:
         versions = {name: number for record in made for name, number in record["versions"].items()}
         facts |= {
-            "time of all runs": reports.duration(sum(record["seconds"] for record in made)),
+            "time of all runs": progress.duration(sum(record["seconds"] for record in made)),
             "made": " to ".join(sorted({min(r["started"][:10] for r in made), max(r["started"][:10] for r in made)})),
             "machine": ", ".join(sorted({record["machine"] for record in made})),
             "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),

@@ -1,5 +1,6 @@
 """The pages of a collection, each put together from a run's plan and its results."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import nbformat
 
 from noisy_digits import params, schema, storage
 from noisy_digits.errors import UserError
+from noisy_digits.progress import duration
 
 DATA_BANNERS = {
     "digits": "Data: scikit-learn's 1,797 scanned digits, brought to 28 × 28 pixels. They are not MNIST, and no number "
@@ -85,10 +87,18 @@ def renew_pages(
     renderers = max(file.stat().st_mtime for file in Path(__file__).parent.iterdir() if file.is_file())
     for run in plan:
         folder, page = of_results / run.path, of_pages / f"{run.path}.html"
-        if (folder / "notebook.ipynb").is_file() and (
-            statuses[run.path] == "failed" or not page.is_file() or page.stat().st_mtime < renderers
-        ):
+        outdated = statuses[run.path] == "failed" or not page.is_file() or page.stat().st_mtime < renderers
+        if outdated and _is_whole(folder / "notebook.ipynb"):
             write_page(root, run, collection)
+
+
+def _is_whole(notebook: Path) -> bool:
+    """Whether an executed notebook is there, and not cut off as one is whose run was killed while it wrote."""
+    try:
+        json.loads(notebook.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
 
 
 def status(folder: Path, run: params.Run) -> str:
@@ -138,8 +148,3 @@ def _facts(folder: Path) -> dict[str, str]:
         "revision": record["revision"] or "not under version control",
         "data, SHA-256": record["data_sha256"],
     }
-
-
-def duration(seconds: float) -> str:
-    """Seconds for reading: 41 s, 7 min."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
