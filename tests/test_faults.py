@@ -24,11 +24,11 @@ pytestmark = pytest.mark.faults
 SMALL = {
     "mlp_noise": {
         "1_noise": {"grid": {"recipe": ["corrected"]}},
-        "2_training": {"grid": {"recipe": ["corrected"], "scale": [0.0, 1.0]}, "overrides": [], "submitted": []},
+        "2_training": {"grid": {"recipe": ["as_submitted", "corrected"], "scale": [0.0, 0.1]}, "overrides": []},
         "3_with_and_without": {},
         "4_scale_sweep": {},
     },
-    "denoising": {"3a_cnn": {}, "4a_autoencoder": {"grid": {"architecture": ["dense"]}}, "4b_gallery": {}},
+    "denoising": {"3a_cnn": {}, "4a_autoencoder": {"grid": {"architecture": ["dense"]}}, "4d_generation": {}},
 }
 """What is kept of this project's params files, and what of it is changed: all kinds of runs, in half a minute."""
 FEW = {"epochs": 1, "train_size": 500, "test_size": 200, "seeds": 1}

@@ -234,7 +234,8 @@ def test_a_params_file_that_is_not_text_is_named(toy):
 def test_a_parameter_arrives_as_the_value_it_is_and_never_as_code(text, number, numbers):
     cell = nbformat.v4.new_code_cell("text: str = ''", metadata={"tags": ["parameters"]})
     notebook = nbformat.v4.new_notebook(
-        cells=[cell], metadata={"kernelspec": {"name": "python3", "language": "python"}}
+        cells=[cell],
+        metadata={"papermill": {}, "kernelspec": {"name": "python3", "display_name": "", "language": "python"}},
     )
     given = {"text": text, "number": number, "numbers": numbers}
     filled = parameterize_notebook(notebook, given)

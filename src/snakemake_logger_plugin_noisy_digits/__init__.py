@@ -26,7 +26,8 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
-        """Begin with no run known."""
+        """Begin with no run known; where a disk is full, Snakemake's log on it shall not hide these lines."""
+        logging.raiseExceptions = False
         self.total = self.done = 0
         self.began = time.monotonic()
         self.going: dict[int, tuple[str, float]] = {}
