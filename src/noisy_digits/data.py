@@ -393,7 +393,7 @@ def _download(name: str) -> dict[str, np.ndarray]:
             for file, content in contents.items():
                 Path(staging, file).write_bytes(content)
             if not (found := _look_in(Path(staging), name)):
-                raise DatasetError
+                raise DatasetError("what came holds another data set")
             for file in contents:
                 Path(staging, file).replace(target / file)
         return found[1]
