@@ -37,12 +37,13 @@ def noises() -> dict[str, tuple[float, float]]:
     return measured
 
 
-def copy(folder: Path, params_file: str, described: dict) -> None:
-    """A project in ``folder`` with one more params file, as ``described``."""
+def copy(folder: Path, described: dict[str, dict]) -> None:
+    """This project in ``folder``, with the params files ``described``, by name."""
     for part in ("src", "notebooks", "workflow"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-    (folder / "params").mkdir(exist_ok=True)
-    (folder / "params" / params_file).write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "params").mkdir()
+    for name, content in described.items():
+        (folder / "params" / name).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 def copy_with_grid(folder: Path, points: int) -> None:
@@ -53,21 +54,19 @@ def copy_with_grid(folder: Path, points: int) -> None:
     training["grid"] = {"recipe": ["corrected"], "scale": [float(scale) for scale in range(points)]}
     training["quick"] = {"epochs": 1, "train_size": 128, "test_size": 100, "seeds": 1}
     kept = {key: described[key] for key in ("title", "question", "order", "recipes")}
-    copy(
-        folder,
-        "mlp_noise.yml",
-        kept | {"notebooks": {notebook: {key: training[key] for key in training if key not in UNUSED}}},
-    )
+    used = {key: training[key] for key in training if key not in UNUSED}
+    copy(folder, {"mlp_noise.yml": kept | {"notebooks": {notebook: used}}})
 
 
 def copy_with_one_epoch(folder: Path) -> None:
     """The whole project in ``folder``, its quick profile being two replicates of one epoch, on all images."""
-    for source in sorted((ROOT / "params").glob("*.yml")):
-        described = yaml.safe_load(source.read_text(encoding="utf-8"))
-        for name, notebook in described["notebooks"].items():
+    described = {}
+    for source in (ROOT / "params").glob("*.yml"):
+        described[source.name] = yaml.safe_load(source.read_text(encoding="utf-8"))
+        for name, notebook in described[source.name]["notebooks"].items():
             known = params.declared(ROOT / "notebooks" / source.stem / f"{name}.ipynb")
             notebook["quick"] = {key: value for key, value in {"epochs": 1, "seeds": 2}.items() if key in known}
-        copy(folder, source.name, described)
+    copy(folder, described)
 
 
 def command(folder: Path, *words: str, dataset: str = "digits") -> float:
