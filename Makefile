@@ -4,11 +4,12 @@ PROFILE ?= full
 CORES ?=
 SEEDS ?=
 PRECISION ?= float32
+PROFILE_DIR ?=
 PYTHON ?= python3
 
-UNKNOWN := $(filter-out DATASET PROFILE CORES SEEDS PRECISION PYTHON,$(foreach v,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(v)))))
+UNKNOWN := $(filter-out DATASET PROFILE CORES SEEDS PRECISION PROFILE_DIR PYTHON,$(foreach v,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(v)))))
 ifneq ($(UNKNOWN),)
-$(error unknown variable $(UNKNOWN); known are DATASET, PROFILE, CORES, SEEDS, PRECISION and PYTHON)
+$(error unknown variable $(UNKNOWN); known are DATASET, PROFILE, CORES, SEEDS, PRECISION, PROFILE_DIR and PYTHON)
 endif
 
 # An activated conda environment (other than base) is used; otherwise a .venv of our own.
@@ -21,14 +22,14 @@ READY := .venv/.ready
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: conda help reports quick test test-faults lint bench lab clean
+.PHONY: conda help reports quick test test-faults test-slurm lint bench lab clean
 
 help: ## print this help
-	@echo 'make TARGET [DATASET=auto|mnist|fashion_mnist|digits] [PROFILE=full|quick] [CORES=n] [SEEDS=n] [PRECISION=float32|mixed_bfloat16]'
+	@echo 'make TARGET [DATASET=auto|mnist|fashion_mnist|digits] [PROFILE=full|quick] [CORES=n] [SEEDS=n] [PRECISION=float32|mixed_bfloat16] [PROFILE_DIR=folder]'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 reports: $(READY) ## run every notebook over its grid and render reports/<collection>/index.html
-	@'$(BIN)'/noisy-digits build --dataset '$(DATASET)' --profile '$(PROFILE)' --precision '$(PRECISION)' $(if $(CORES),--cores '$(CORES)') $(if $(SEEDS),--seeds '$(SEEDS)')
+	@'$(BIN)'/noisy-digits build --dataset '$(DATASET)' --profile '$(PROFILE)' --precision '$(PRECISION)' $(if $(CORES),--cores '$(CORES)') $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(PROFILE_DIR),--profile-dir '$(PROFILE_DIR)')
 
 quick: override PROFILE := quick
 quick: reports ## the same with short trainings on little data: minutes, and no result
@@ -38,6 +39,9 @@ test: $(READY) ## run the tests
 
 test-faults: $(READY) ## kill builds, fill disks, take memory away: half an hour
 	@'$(BIN)'/python -m pytest -m faults
+
+test-slurm: $(READY) ## build on a SLURM of two nodes made for the test, and kill one in the middle
+	@'$(BIN)'/python -m pytest -m slurm
 
 lint: $(READY) ## check style: package, tests and notebooks
 	@'$(BIN)'/ruff check

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import yaml
 from matplotlib.figure import Figure
 
 from benchmarks import building, training
@@ -13,6 +14,7 @@ from benchmarks.training import BFLOAT16, LOOSE, PACKED, PLAIN
 from noisy_digits import data, params
 
 HERE = Path(__file__).parent
+LIMITS = building.ROOT / "workflow/measured.yml"
 EXPLAINED = """\
 # What the suite costs
 
@@ -118,6 +120,17 @@ def predicted(medians: dict[str, dict[str, float]], seconds_a_run: float) -> str
     )
 
 
+def write_limits(medians: dict[str, dict[str, float]], peak: float) -> None:
+    """Write down the most that a run on MNIST takes, on one processor, from which a cluster's limits follow."""
+    minutes = []
+    for run in params.plan(building.ROOT, "full"):
+        trained = sum(case.steps_of(run) * medians[name][PACKED] for name, case in training.CASES.items())
+        minutes.append(trained * training.CORES / 60_000 / run.parameters.get("seeds", 1))
+    most = {"memory_mb": round(peak / 1e6), "minutes_a_seed": round(max(minutes), 1)}
+    explained = "# The most that a run on MNIST takes, on one processor; made by `make bench`.\n"
+    LIMITS.write_text(explained + yaml.safe_dump(most), encoding="utf-8")
+
+
 def figure(measured: dict[int, tuple[float, float]]) -> tuple[float, float, float]:
     """Draw the seconds of builds against their grid points.
 
@@ -146,6 +159,7 @@ def builds() -> tuple[str, list[float], float]:
         one = Path(scratch) / "one"
         beyond, page = building.run(one), building.page(one)
         measured = building.builds(Path(scratch))
+        large = plans(building.plans(Path(scratch)))
         peaks = building.memory(Path(scratch) / "memory") if data.find("mnist") else {}
     idle = max(nothing for _, nothing in measured.values())
     slope, start, distance = figure(measured)
@@ -167,7 +181,22 @@ def builds() -> tuple[str, list[float], float]:
         "![Seconds of a build against its grid points, measured, with a straight line through them](scaling.svg)\n\n"
     )
     reached = [beyond, idle, page, max(peaks.values(), default=np.nan) / 1e9]
-    return "## What comes on top\n\n" + table(("what", "cost"), rows) + line + picture, reached, slope
+    rest = "## What comes on top\n\n" + table(("what", "cost"), rows) + line + picture
+    return rest + large, reached, slope
+
+
+def plans(measured: dict[int, building.Planned]) -> str:
+    """The table of what large studies cost before and after their runs."""
+    rows = [
+        (
+            f"{points:,}",
+            *(f"{seconds:.1f} s" for seconds in (each.checking, each.planning, each.nothing, each.index)),
+            f"{each.memory / 1e6:.0f} MB",
+        )
+        for points, each in measured.items()
+    ]
+    columns = ("grid points", "checking params", "planning all", "nothing to do", "index", "memory, at most")
+    return "## Large studies\n\n" + table(columns, rows)
 
 
 def main() -> None:
@@ -182,6 +211,8 @@ def main() -> None:
     steps, faster, medians = trainings(rates["float32"])
     rest, costs, seconds_a_run = builds()
     written += steps + predicted(medians, seconds_a_run) + rest + goals(faster + costs)
+    if not np.isnan(peak := costs[-1]):
+        write_limits(medians, peak * 1e9)
     (HERE / "README.md").write_text(written.rstrip() + "\n", encoding="utf-8")
     print(written)
 

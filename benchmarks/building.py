@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -13,9 +14,11 @@ import numpy as np
 import yaml
 
 from noisy_digits import noise, params, storage
+from noisy_digits.execution import PEAK_UNIT
 
 ROOT = Path(__file__).parents[1]
 GRID_POINTS = (1, 2, 4, 8, 16, 32)
+LARGE_GRIDS = (100, 500, 2000)
 NOTEBOOK = "mlp_noise/2_training"
 UNUSED = ("submitted", "overrides")
 
@@ -138,3 +141,55 @@ def builds(folder: Path) -> dict[int, tuple[float, float]]:
             f"{points} grid points: {measured[points][0]:.1f} s, nothing to do {measured[points][1]:.1f} s", flush=True
         )
     return measured
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a large study costs before and after its runs: seconds, and the most memory of a process in bytes."""
+
+    checking: float
+    planning: float
+    nothing: float
+    index: float
+    memory: float
+
+
+def plans(folder: Path) -> dict[int, Planned]:
+    """What planning studies of many runs takes, by their number of grid points.
+
+    Their runs are not executed: results of one stand for those of all, and Snakemake is told that they are made.
+    """
+    return {points: _plan(folder / f"plan-{points}", points) for points in LARGE_GRIDS}
+
+
+def _plan(folder: Path, points: int) -> Planned:
+    copy_with_grid(folder, points)
+    collection = storage.Collection("digits", "quick")
+    results, reports = (folder / kind / collection.name for kind in ("results", "reports"))
+    settings = ("collection=digits-quick", "dataset=digits", "profile=quick", "precision=float32")
+    snakemake = ["-m", "snakemake", "--snakefile", "workflow/Snakefile", "--cores", "1", "--quiet", "all", "--config"]
+    began = time.perf_counter()
+    first, *others = params.plan(folder, "quick")
+    checking = time.perf_counter() - began
+    planning, _ = _timed(folder, *snakemake, *settings, "--dry-run")
+    command(folder, "run", first.path)
+    for other in others:
+        shutil.copytree(results / first.path, results / other.path)
+        shutil.copy(reports / f"{first.path}.html", reports / f"{other.path}.html")
+    index, index_memory = _timed(folder, "-m", "noisy_digits", "index", "--dataset", "digits", "--profile", "quick")
+    _timed(folder, *snakemake, *settings, "--touch")
+    build = ("-m", "noisy_digits", "build", "--dataset", "digits", "--profile", "quick")
+    nothing, memory = _timed(folder, *build)
+    print(f"{points} grid points planned in {planning:.1f} s, nothing to do {nothing:.1f} s", flush=True)
+    return Planned(checking, planning, nothing, index, max(memory, index_memory))
+
+
+def _timed(folder: Path, *words: str) -> tuple[float, float]:
+    """Seconds and peak memory in bytes of Python with these arguments in the project ``folder``."""
+    began = time.perf_counter()
+    environment = os.environ | {"PYTHONPATH": str(folder / "src")}
+    process = subprocess.Popen([sys.executable, *words], cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise subprocess.CalledProcessError(status, words)
+    return time.perf_counter() - began, used.ru_maxrss * PEAK_UNIT

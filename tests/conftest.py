@@ -7,9 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import yaml
+
+from noisy_digits import params
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -49,6 +53,17 @@ seeds: int = 1  # replicates"""
 SUMMARY = """\
 table = results.read("toy", "1_measure", collection)
 print(table["value"].sum())"""
+SMALL = {
+    "mlp_noise": {
+        "1_noise": {"grid": {"recipe": ["corrected"]}},
+        "2_training": {"grid": {"recipe": ["as_submitted", "corrected"], "scale": [0.0, 0.1]}, "overrides": []},
+        "3_with_and_without": {},
+        "4_scale_sweep": {},
+    },
+    "denoising": {"3a_cnn": {}, "4a_autoencoder": {"grid": {"architecture": ["dense"]}}, "4d_generation": {}},
+}
+"""What is kept of this project's params files, and what of it is changed: all kinds of runs, in half a minute."""
+FEW = {"epochs": 1, "train_size": 500, "test_size": 200, "seeds": 1}
 
 
 def write_notebook(path: Path, parameters: str, *cells: str) -> None:
@@ -148,3 +163,41 @@ def copied(tmp_path_factory) -> Path:
         assert few in shortened
         file.write_text(shortened)
     return root
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory) -> Path:
+    """This project with few notebooks and grid points and very short trainings, not yet built."""
+    root = tmp_path_factory.mktemp("small")
+    for folder in ("notebooks", "workflow"):
+        shutil.copytree(REPOSITORY / folder, root / folder)
+    (root / "params").mkdir()
+    for name, notebooks in SMALL.items():
+        described = yaml.safe_load((REPOSITORY / f"params/{name}.yml").read_text())
+        described = {key: described[key] for key in ("title", "question", "order", "recipes") if key in described} | {
+            "notebooks": {key: described["notebooks"][key] | changes for key, changes in notebooks.items()}
+        }
+        for key, notebook in described["notebooks"].items():
+            known = params.declared(root / f"notebooks/{name}/{key}.ipynb")
+            notebook["quick"] = {parameter: value for parameter, value in FEW.items() if parameter in known}
+        (root / f"params/{name}.yml").write_text(yaml.safe_dump(described, sort_keys=False))
+    return root
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(small, tmp_path_factory) -> tuple[Path, float]:
+    """A build of it that nothing disturbed, and the seconds it took."""
+    root = shutil.copytree(small, tmp_path_factory.mktemp("uninterrupted") / "project")
+    began = time.monotonic()
+    done = build(root)
+    assert done.returncode == 0, done.stderr
+    return root, time.monotonic() - began
+
+
+def contents(root):
+    """Every result of a collection by its path, and which pages there are."""
+    results = {
+        path: path.read_bytes() for path in [*root.glob("results/**/metrics.json"), *root.glob("results/*/*.csv")]
+    }
+    pages = dict.fromkeys(root.glob("reports/**/*.html"), b"")
+    return {path.relative_to(root): content for path, content in (results | pages).items()}

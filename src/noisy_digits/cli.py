@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import NoReturn
 
 from noisy_digits import data, params, storage
@@ -32,6 +33,10 @@ def build(arguments: argparse.Namespace) -> None:
     notebooks = dict.fromkeys(f"{run.assignment}/{run.notebook}" for run in planned)
     if arguments.only and arguments.only not in notebooks:
         raise UserError(f"--only {arguments.only}: no such notebook{near(arguments.only, notebooks)}")
+    elsewhere = arguments.profile_dir and arguments.profile_dir.resolve()
+    if elsewhere and not (elsewhere / "profile.yaml").is_file():
+        raise UserError(f"--profile-dir {arguments.profile_dir}: there is no profile.yaml; see workflow/README.md")
+    cores = arguments.cores or (None if elsewhere else os.cpu_count())
     free = shutil.disk_usage(root).free / 1e6
     if free < SPACE_MB:
         raise UserError(f"{root}: {free:.0f} MB are free on its disk, and a build takes up to {SPACE_MB}: free some")
@@ -55,7 +60,8 @@ def build(arguments: argparse.Namespace) -> None:
         [
             *(sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"),
             *("--workflow-profile", "workflow/profiles/default", "--logger", "noisy-digits"),
-            *("--cores", str(arguments.cores)),
+            *(("--profile", str(elsewhere)) if elsewhere else ()),
+            *(("--cores", str(cores)) if cores else ()),
             *("--config", *(f"{key}={json.dumps(value)}" for key, value in settings.items() if value)),
         ],
     )
@@ -134,7 +140,10 @@ def _parser() -> argparse.ArgumentParser:
     ):
         added[name] = commands.add_parser(name, help=function.__doc__, description=function.__doc__, parents=shared)
         added[name].set_defaults(function=function)
-    added["build"].add_argument("--cores", type=_count, default=os.cpu_count(), help="how many processors to use")
+    added["build"].add_argument(
+        "--cores", type=_count, help="how many processors to use; all of this machine's, unless given"
+    )
+    added["build"].add_argument("--profile-dir", type=Path, help="a Snakemake profile, for runs on other machines")
     added["build"].add_argument("--only", default="", help="only this assignment/notebook, without an index")
     added["run"].add_argument("path", help="a grid point: cnn_noise/2_training/recipe~corrected/scale~0.5")
     return parser

@@ -68,6 +68,7 @@ def execute(run: Run, root: Path, collection: storage.Collection) -> None:
     os.environ |= dict.fromkeys(THREAD_VARIABLES, str(THREADS))
     os.environ |= {"IPYTHONDIR": str(private), storage.RECORD: str(recorded)}
     os.environ |= {PRECISION: collection.precision, progress.PROGRESS: str(private / "progress")}
+    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # several runs share a GPU; each takes the memory that it needs
     if named := os.environ.get("NOISY_DIGITS_DATA"):
         os.environ["NOISY_DIGITS_DATA"] = str(Path(named).resolve())
     started = time.time()
@@ -75,6 +76,7 @@ def execute(run: Run, root: Path, collection: storage.Collection) -> None:
     try:
         _papermill(notebook, folder / "notebook.ipynb", parameters)
         measured = _collect(recorded, folder)
+        epochs = progress.epochs_ended(private / "progress")
     except PapermillExecutionError as error:
         message = f"{error.ename}: {error.evalue}".splitlines()[0]
         raise UserError(f"{run.path}: cell {error.exec_count} failed: {message}") from None
@@ -95,6 +97,7 @@ def execute(run: Run, root: Path, collection: storage.Collection) -> None:
             "seconds": round(time.time() - started, 1),
             "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * PEAK_UNIT / 1e6),
             "threads": THREADS,
+            "device": epochs[-1]["device"] if epochs else None,
             "precision": collection.precision,
             "machine": f"{platform.system()} {platform.machine()}",
             "versions": {"python": platform.python_version()}

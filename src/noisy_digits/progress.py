@@ -1,6 +1,6 @@
 """How far a build has come, in words."""
 
-import contextlib
+import json
 import os
 import sys
 import time
@@ -12,24 +12,34 @@ PROGRESS = "NOISY_DIGITS_PROGRESS"
 TELL_EVERY_S = 30
 
 
-def epoch_ended(epoch: int, epochs: int) -> None:
-    """Note that a training has ended its epoch number ``epoch``, from 1, of ``epochs``; in Jupyter nothing is noted."""
+def epoch_ended(epoch: int, epochs: int, device: str) -> None:
+    """Note that a training on ``device`` has ended its epoch number ``epoch``, from 1, of ``epochs``.
+
+    In Jupyter nothing is noted.
+    """
     if progress := os.environ.get(PROGRESS):
         with Path(progress).open("a", encoding="utf-8") as file:
-            print(f"epoch {epoch} of {epochs}", file=file)
+            print(json.dumps({"epoch": epoch, "epochs": epochs, "device": device}), file=file)
+
+
+def epochs_ended(progress: Path) -> list[dict]:
+    """What was noted in the file ``progress``: an epoch's number, of how many, and the device that trained."""
+    if not progress.is_file():
+        return []
+    return [json.loads(line) for line in progress.read_text(encoding="utf-8").splitlines()]
 
 
 def tell(path: str, progress: Path) -> None:
     """Say now and then, for ever, how far the trainings of the run ``path`` have come, as ``progress`` has it."""
-    said, epochs = 0, []
+    said = 0
     while True:
         time.sleep(TELL_EVERY_S)
-        with contextlib.suppress(FileNotFoundError):
-            epochs = progress.read_text(encoding="utf-8").splitlines()
-        if len(epochs) > said:
-            said = len(epochs)
-            training = sum(line.startswith("epoch 1 of") for line in epochs)
-            print(f"{path}: training {training}, {epochs[-1]}", file=sys.stderr, flush=True)
+        ended = epochs_ended(progress)
+        if len(ended) > said:
+            said, last = len(ended), ended[-1]
+            training = sum(epoch["epoch"] == 1 for epoch in ended)
+            line = f"{path}: training {training}, epoch {last['epoch']} of {last['epochs']} on {last['device']}"
+            print(line, file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:

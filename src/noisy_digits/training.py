@@ -95,8 +95,19 @@ def batches(x: np.ndarray, y: np.ndarray, size: int, *, shuffle: bool = False) -
 
 
 def _shared(array: np.ndarray) -> tf.Variable:
-    """The array as TensorFlow's, without a copy; datasets copy every tensor they hold, but not what variables hold."""
-    return tf.Variable(tf.experimental.dlpack.from_dlpack(shareable(array).__dlpack__()), trainable=False)
+    """The array as TensorFlow's, without a copy; datasets copy every tensor they hold, but not what variables hold.
+
+    It stays in the computer's memory, where datasets read it, whatever device trains.
+    """
+    with tf.device("CPU:0"):
+        return tf.Variable(tf.experimental.dlpack.from_dlpack(shareable(array).__dlpack__()), trainable=False)
+
+
+def device() -> str:
+    """Where models are trained: the name of the first GPU that TensorFlow sees, or "CPU" where there is none."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        return tf.config.experimental.get_device_details(gpu)["device_name"]
+    return "CPU"
 
 
 def fit(
@@ -122,12 +133,12 @@ def fit(
     probed = defaultdict(list)
 
     def after_epoch(epoch: int, logs: Mapping[str, float]) -> None:
-        epoch_ended(epoch + 1, epochs)
+        epoch_ended(epoch + 1, epochs, trains_on)
         for name, value in (item for probe in probes for item in probe(model).items()):
             probed[name].append(value)
         model.stop_training = not np.isfinite(logs["loss"])
 
-    classifies = y.ndim == 1
+    classifies, trains_on = y.ndim == 1, device()
     model.compile(
         optimizer=optimizers.make(optimizer, learning_rate),
         loss="sparse_categorical_crossentropy" if classifies else "binary_crossentropy",

@@ -28,7 +28,8 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         """Begin with no run known; where a disk is full, Snakemake's log on it shall not hide these lines."""
         logging.raiseExceptions = False
-        self.total = self.done = 0
+        self.total = 0
+        self.ended: set[int] = set()
         self.began = time.monotonic()
         self.going: dict[int, tuple[str, float]] = {}
 
@@ -40,8 +41,9 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_INFO:
             name = record.wildcards.get("run", record.rule_name)
             self.going[record.jobid] = name, time.monotonic()
+            self.ended.discard(record.jobid)  # it failed, and is tried again
             if name != "all":
-                print(f"[{self.done}/{self.total}] {name} begins", file=sys.stderr, flush=True)
+                print(f"[{len(self.ended)}/{self.total}] {name} begins", file=sys.stderr, flush=True)
         elif event == LogEvent.JOB_FINISHED:
             self._ended(record.job_id, "")
         elif event == LogEvent.JOB_ERROR:
@@ -54,10 +56,11 @@ class LogHandler(LogHandlerBase):
         if name == "all":
             return
         now = time.monotonic()
-        self.done += 1
-        line = f"[{self.done}/{self.total}] {mark}{name} in {duration(now - started)}"
+        self.ended.add(job)
+        done = len(self.ended)
+        line = f"[{done}/{self.total}] {mark}{name} in {duration(now - started)}"
         if self.going:
             line += f"; going: {', '.join(name for name, _ in self.going.values())}"
-        if left := self.total - self.done:
-            line += f"; {left} left, {duration((now - self.began) / self.done * left)} if they are like those done"
+        if left := self.total - done:
+            line += f"; {left} left, {duration((now - self.began) / done * left)} if they are like those done"
         print(line, file=sys.stderr, flush=True)
