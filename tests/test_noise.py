@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from noisy_digits import noise
+from noisy_digits.errors import UserError
 
 IMAGES = hnp.arrays(
     st.sampled_from([np.float32, np.float64]),
@@ -100,3 +101,19 @@ def test_at_level_one_no_pixel_of_the_image_is_left():
 def test_impossible_levels_are_refused_by_name(add, level):
     with pytest.raises(ValueError, match=rf"{add.__name__}: (scale|noise_level) is {level}"):
         add(np.zeros((1, 28, 28), np.float32), level, np.random.default_rng(0))
+
+
+@given(images=IMAGES, amount=st.integers(0, 10).map(lambda tenths: tenths / 10), seed=SEEDS)
+def test_a_name_stands_for_a_noise_and_its_amount(images, amount, seed):
+    for kind, make in (("gaussian", noise.gaussian), ("salt_and_pepper", noise.salt_and_pepper)):
+        named, direct = (np.random.default_rng(seed) for _ in range(2))
+        assert np.array_equal(noise.add(images, f"{kind}_{amount}", named), make(images, amount, direct))
+    assert noise.add(images, "clean", np.random.default_rng(seed)) is images
+
+
+@pytest.mark.parametrize(
+    "name", ["gausian_0.4", "gaussian", "gaussian_-1", "clean_0", "pepper_0.1", "gaussian_1e3", ""]
+)
+def test_any_other_name_is_refused(name):
+    with pytest.raises(UserError, match=r"unknown noise .* \(allowed: clean, gaussian_ or salt"):
+        noise.add(np.zeros((1, 2, 2)), name, np.random.default_rng(0))

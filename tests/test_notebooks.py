@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from noisy_digits import params, results, storage
+from noisy_digits import params, results, storage, training
 from noisy_digits.html import reports
 
 from .browser import open_pages
@@ -150,6 +150,13 @@ def test_the_quick_build_makes_a_page_for_every_grid_point(quick):
     assert pages == {run.path for run in params.plan(quick, "quick")} | {"index"}
 
 
+def test_a_run_says_which_device_trained(quick):
+    """Those that have epochs do train."""
+    for run in params.plan(quick, "quick"):
+        record = storage.read_json(quick / "results/digits-quick" / run.path / "run.json")
+        assert record["device"] == (training.device() if "epochs" in run.parameters else None), run.path
+
+
 def test_quick_learns_something(quick):
     with (quick / "results/digits-quick/results.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -206,6 +213,7 @@ PUBLISHED = {
     "denoising": "0.0961 0.9702 0.9822 0.9823 0.9833 0.9833 0.9833 0.0302 0.9912 0.1149 0.1199 "
     "0.9539 0.9528 0.9505 0.9408 0.9192 0.8621 0.7292 0.5143 0.3191 0.1758 0.1012 "
     "0.9909 0.9651 0.8956 0.7867 0.6482 0.4901 0.3310 0.2289 0.1612 0.1209 0.0981",
+    "beyond": "",
     "depth": "0.705 0.856 0.222 0.668 0.807 0.100 0.493 0.553 0.100 28015.0312 0.594 18144960",
 }
 """What the write-ups printed, as the assignments' brief lists it."""
@@ -214,7 +222,7 @@ PUBLISHED = {
 def test_the_index_shows_a_key_figure_and_every_published_number_of_each_assignment(quick):
     index = (quick / "reports/digits-quick/index.html").read_text()
     described = params.assignments(quick).values()
-    assert index.count("<figure ") == len(described) == 4
+    assert index.count("<figure ") == len(described) == 5
     rows = {
         name: [row.value for spec in assignment.notebooks.values() for row in results.submitted(spec).itertuples()]
         for name, assignment in params.assignments(quick).items()

@@ -12,7 +12,16 @@ from papermill.parameterize import parameterize_notebook
 from noisy_digits import params, schema
 from noisy_digits.errors import UserError
 
-from .conftest import MEASURE, MEASURE_PARAMETERS, REPOSITORY, TOY_PARAMS, make_toy, noisy_digits, write_notebook
+from .conftest import (
+    MEASURE,
+    MEASURE_PARAMETERS,
+    REPOSITORY,
+    SUMMARY,
+    TOY_PARAMS,
+    make_toy,
+    noisy_digits,
+    write_notebook,
+)
 
 
 def runs(root, profile="full", seeds=None):
@@ -55,6 +64,19 @@ def test_a_summary_reads_every_point_and_knows_the_published_numbers(toy):
     summary = runs(toy)["toy/2_summary"]
     assert len(summary.reads) == 4
     assert summary.submitted == ({"recipe": "as_submitted", "scale": 0.5, "test_accuracy": 0.25},)
+
+
+def test_a_summary_reads_the_notebooks_of_assignments_before_its_own(toy):
+    described = {"title": "Later", "question": "What then?", "order": 2}
+    notebooks = {"2_summary": {"title": "All", "reads": ["toy/1_measure"]}}
+    (toy / "params/later.yml").write_text(yaml.safe_dump(described | {"notebooks": notebooks}))
+    write_notebook(toy / "notebooks/later/2_summary.ipynb", 'collection: str = "auto"', SUMMARY)
+    summary = runs(toy)["later/2_summary"]
+    assert set(summary.reads) == {path for path in runs(toy) if path.startswith("toy/1_measure")}
+    assert summary.submitted == runs(toy)["toy/2_summary"].submitted
+    (toy / "params/later.yml").write_text(yaml.safe_dump(described | {"order": 0, "notebooks": notebooks}))
+    with pytest.raises(UserError, match=r"later\.yml: .*reads: toy/1_measure is not a notebook above this one"):
+        runs(toy)
 
 
 def test_changing_one_grid_value_changes_no_other_fingerprint(toy):

@@ -52,6 +52,16 @@ def test_a_level_is_marked_with_its_interval_and_a_reference_drawn():
     assert picture.figure.axes[0].get_title(loc="left") == "largest mean 0.905, at 0, as submitted"
 
 
+def test_heat_maps_share_one_scale_and_say_their_extremes():
+    table = pd.DataFrame({"clean": [0.9, 0.8], "gaussian_0.4": [0.3, 0.7]}, index=["clean", "gaussian_0.4"])
+    picture = plots.heat_maps({"MLP": table, "CNN": table / 2}, ("trained on", "tested on"), "accuracy")
+    panels = picture.figure.axes[:2]
+    assert [axes.images[0].get_clim() for axes in panels] == [(0, 1), (0, 1)]
+    assert [text.get_text() for text in panels[0].texts] == ["0.90", "0.30", "0.80", "0.70"]
+    assert "MLP: largest 0.90 for clean at clean, smallest 0.30 for clean at gaussian 0.4" in picture.alt
+    assert "CNN: largest 0.45" in picture.alt
+
+
 def test_curves_of_different_length_are_drawn_as_far_as_they_go():
     whole = {f"{part}_loss": [2.0, 1.0, 0.5] for part in ("training", "validation")}
     short = {name: [np.nan] for name in whole}

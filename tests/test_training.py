@@ -188,6 +188,31 @@ def test_what_is_aligned_is_shared_and_everything_else_copied_whole(shape, dtype
         assert copy.ctypes.data % memory.ALIGNMENT == 0
 
 
+TRAIN_ELSEWHERE = """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from noisy_digits import data, models, training
+digits = data.load("digits")
+training.seeded(0)
+with tf.device("CPU:1"):
+    model = models.mlp((32,))
+    known = training.batches(digits.x_test, digits.y_test, 250)
+    history = training.fit(model, digits.x_train, digits.y_train, validation=(digits.x_test, digits.y_test),
+                           optimizer="adam", learning_rate=0.01, epochs=3, batch_size=32)
+    accuracy = training.evaluate(model, digits.x_test, digits.y_test)["test_accuracy"]
+variables = [each for each in training.gc.get_objects() if isinstance(each, tf.Variable) and each.shape[:1] == 360]
+of_weights, of_images = ({each.device[-1] for each in group} for group in ([w.value for w in model.weights], variables))
+print(of_weights, of_images, accuracy > 0.8)
+"""
+
+
+def test_images_stay_in_memory_whatever_device_trains():
+    """A second processor stands for a GPU, which TensorFlow also finds at a place of its own."""
+    done = subprocess.run([sys.executable, "-c", TRAIN_ELSEWHERE], capture_output=True, text=True)
+    assert done.stdout.split() == ["{'1'}", "{'0'}", "True"], done.stderr
+
+
 def test_predictions_are_those_of_keras_in_their_order():
     images = np.random.default_rng(0).random((training.EVALUATION_BATCH + 3, 28, 28), dtype=np.float32)
     model = models.mlp((8,))

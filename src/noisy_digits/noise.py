@@ -1,8 +1,14 @@
 """Noise for images: every image, and every call, gets a draw of its own from the generator it is given."""
 
+import re
+
 import numpy as np
 
+from noisy_digits.errors import UserError
 from noisy_digits.memory import aligned
+
+NAME = r"clean|(gaussian|salt_and_pepper)_(\d+(?:\.\d+)?)"
+"""What ``add`` takes for a name: a kind with its scale or level, "gaussian_0.4", or "clean"."""
 
 
 def gaussian(images: np.ndarray, scale: float, rng: np.random.Generator) -> np.ndarray:
@@ -35,3 +41,16 @@ def salt_and_pepper(images: np.ndarray, noise_level: float, rng: np.random.Gener
     noisy[...] = noisy >= noise_level / 2
     np.copyto(noisy, images, where=kept)
     return noisy
+
+
+def add(images: np.ndarray, name: str, rng: np.random.Generator) -> np.ndarray:
+    """Images with the noise that ``name`` stands for: "gaussian_0.4", "salt_and_pepper_0.2", or "clean" for none.
+
+    Shapes and units are those of ``gaussian`` and ``salt_and_pepper``. Raises UserError for any other name.
+    """
+    if not (said := re.fullmatch(NAME, name)):
+        raise UserError(f'unknown noise "{name}" (allowed: clean, gaussian_ or salt_and_pepper_ with a number)')
+    kind, amount = said.groups()
+    if kind is None:
+        return images
+    return {"gaussian": gaussian, "salt_and_pepper": salt_and_pepper}[kind](images, float(amount), rng)

@@ -89,7 +89,10 @@ def plan(root: Path, profile: str, seeds: int | None = None) -> list[Run]:
     if profile not in PROFILES:
         raise UserError(f'profile "{profile}" is not known{near(profile, PROFILES)}')
     described = assignments(root)
-    return [run for name in described for run in _assignment_runs(root, name, described[name], profile, seeds)]
+    planned: dict[str, list[Run]] = {}
+    for name in described:
+        planned |= _assignment_runs(root, name, described, planned, profile, seeds)
+    return [run for runs in planned.values() for run in runs]
 
 
 def assignments(root: Path) -> dict[str, Assignment]:
@@ -101,7 +104,16 @@ def assignments(root: Path) -> dict[str, Assignment]:
     return dict(sorted(described.items(), key=lambda item: item[1].order))
 
 
-def _assignment_runs(root: Path, name: str, assignment: Assignment, profile: str, seeds: int | None) -> list[Run]:
+def _assignment_runs(
+    root: Path,
+    name: str,
+    described: Mapping[str, Assignment],
+    planned: Mapping[str, list[Run]],
+    profile: str,
+    seeds: int | None,
+) -> dict[str, list[Run]]:
+    """The runs of the assignment ``name`` by notebook, ``assignment/notebook``; ``planned`` are those before it."""
+    assignment = described[name]
     _path_component(name, f"{name}.yml: its name")
     cells = {
         _path_component(key, f"{name}.yml: notebooks"): _parameters_cell(root, name, key)
@@ -111,12 +123,12 @@ def _assignment_runs(root: Path, name: str, assignment: Assignment, profile: str
     runs: dict[str, list[Run]] = {}
     for key, notebook in assignment.notebooks.items():
         where = f"{name}.yml: notebooks.{key}"
-        unread = [other for other in notebook.reads if other not in runs]
-        if unread:
-            raise UserError(f"{where}.reads: {unread[0]} is not a notebook above this one{near(unread[0], runs)}")
-        reads = tuple(run.path for other in notebook.reads for run in runs[other])
-        submitted = tuple(row for other in notebook.reads for row in assignment.notebooks[other].submitted)
-        runs[key] = [
+        known = {path.removeprefix(f"{name}/"): group for path, group in {**planned, **runs}.items()}
+        if unread := [other for other in notebook.reads if other not in known]:
+            raise UserError(f"{where}.reads: {unread[0]} is not a notebook above this one{near(unread[0], known)}")
+        reads = tuple(run.path for other in notebook.reads for run in known[other])
+        submitted = tuple(row for other in notebook.reads for row in _published(described, known[other][0]))
+        runs[f"{name}/{key}"] = [
             Run(
                 name,
                 key,
@@ -135,7 +147,12 @@ def _assignment_runs(root: Path, name: str, assignment: Assignment, profile: str
         drawn = _notebook(assignment.figure, assignment, f"{name}.yml: figure")
         if drawn.grid:
             raise UserError(f"{name}.yml: figure: {assignment.figure} has a grid; name a notebook without one")
-    return [run for group in runs.values() for run in group]
+    return runs
+
+
+def _published(described: Mapping[str, Assignment], run: Run) -> list[Values]:
+    """The published numbers of a run's notebook."""
+    return described[run.assignment].notebooks[run.notebook].submitted
 
 
 def _parameters_cell(root: Path, name: str, key: str) -> dict[str, Parameter]:

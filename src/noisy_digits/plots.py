@@ -381,3 +381,32 @@ def digit_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> 
     for axes in figure.axes:
         axes.set_axis_off()
     return Picture(figure, f"Grid of {len(images)} images with the titles {', '.join(titles)}.", "image/png")
+
+
+def heat_maps(panels: Mapping[str, pd.DataFrame], labels: tuple[str, str], quantity: str) -> Picture:
+    """Fractions as colours on one scale from 0 to 1, a panel for each table, of the same columns; with their numbers.
+
+    ``labels`` names rows and columns, ``quantity`` what the numbers are.
+    """
+    rows, columns = (max(table.shape[axis] for table in panels.values()) for axis in (0, 1))
+    figure = Figure(figsize=(0.72 * columns + 2.5, (0.4 * rows + 0.6) * len(panels) + 1.3))
+    drawn = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
+    for axes, (name, table) in zip(drawn, panels.items(), strict=True):
+        image = axes.imshow(table, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+        for (row, column), value in np.ndenumerate(table.to_numpy()):
+            colour = "black" if value > 0.6 else "white"
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour)
+        axes.set_xticks(range(table.shape[1]), map(shown, table.columns), rotation=40, ha="right")
+        axes.set_yticks(range(len(table)), map(shown, table.index))
+        axes.grid(visible=False)
+        axes.set(title=name, ylabel=labels[0])
+    drawn[-1].set_xlabel(labels[1])
+    figure.colorbar(image, ax=list(drawn), label=quantity)
+    said = [f"{name}: {_extremes(table)}" for name, table in panels.items()]
+    return Picture(figure, f"Heat map of {quantity}, {labels[0]} against {labels[1]}. {'; '.join(said)}.", "image/png")
+
+
+def _extremes(table: pd.DataFrame) -> str:
+    cells = table.stack()
+    ends = (("largest", cells.idxmax()), ("smallest", cells.idxmin()))
+    return ", ".join(f"{word} {cells[at]:.2f} for {shown(at[0])} at {shown(at[1])}" for word, at in ends)

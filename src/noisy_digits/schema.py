@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from noisy_digits import data
+from noisy_digits import data, noise
 from noisy_digits.errors import UserError, near
 
 Values = dict[str, Any]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Noise = Annotated[str, Field(pattern=f"^({noise.NAME})$")]
 OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw", "adadelta", "adagrad", "adamax", "nadam", "ftrl", "lion")
 CONSTRAINTS = {
     "scale": NonNegative,
@@ -37,6 +38,10 @@ CONSTRAINTS = {
     "test_size": Count,
     "seeds": Count,
     "optimizer": Literal[OPTIMIZERS],
+    "network": Literal["mlp", "cnn"],
+    "trained_on": Noise,
+    "tested_on": list[Noise],
+    "drawn": Literal["once", "every_epoch"],
     "standardise": Literal[tuple(data.STANDARDISATIONS)],
 }
 TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}

@@ -141,6 +141,7 @@ def _facts(folder: Path) -> dict[str, str]:
         "made": record["started"].replace("T", " ").replace("Z", " UTC"),
         "time": duration(record["seconds"]),
         "peak memory": f"{record['peak_memory_mb']:,} MB",
+        **({"trained on": record["device"]} if record["device"] else {}),
         "threads": str(record["threads"]),
         "precision": record["precision"],
         "machine": record["machine"],
