@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -44,17 +45,23 @@ def open_pages(paths: Iterable[Path]) -> list[dict]:
     headings: number of h1; overflow: px by which the page is wider than the window; broken: links and anchors that
     lead nowhere; violations: what axe-core finds that is serious or critical, as (rule, first element).
     """
+    with browser() as chromium:
+        context = chromium.new_context(viewport=NARROW)
+        context.set_offline(True)
+        return [_open(context, Path(path).resolve().as_uri()) for path in paths]
+
+
+@contextmanager
+def browser():
+    """A real browser, Playwright's Browser; the test is skipped where there is none."""
     if PROGRAM is None:
         pytest.skip("no chromium, chromium-browser or google-chrome on the PATH")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PROGRAM, args=ARGUMENTS)
-        context = browser.new_context(viewport=NARROW)
-        context.set_offline(True)
-        found = [_open(context, Path(path).resolve().as_uri()) for path in paths]
-        browser.close()
-    return found
+        chromium = playwright.chromium.launch(executable_path=PROGRAM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
 
 
 def _open(context, address: str) -> dict:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from nbclient import NotebookClient
 from noisy_digits import params, results, storage, training
 from noisy_digits.html import reports
 
-from .browser import open_pages
+from .browser import browser, open_pages
 from .conftest import REPOSITORY, build, environment
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*/[0-9]*.ipynb"))
@@ -167,6 +168,54 @@ def test_quick_learns_something(quick):
     }
     assert clean["mlp_noise"] > 0.7
     assert clean["cnn_noise"] > 0.7
+
+
+@pytest.fixture
+def lab(quick, tmp_path):
+    """JupyterLab on this project's notebooks, at the address given, with settings of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = (
+        f"--ip=127.0.0.1 --port={port} --allow-root --no-browser "
+        "--IdentityProvider.token= --LabApp.expose_app_in_browser=True"
+    )
+    places = {
+        name: str(tmp_path) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+    }
+    command = [sys.executable, "-m", "jupyterlab", *options.split()]
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(command, cwd=quick / "notebooks", env=environment() | places, stdout=log, stderr=log)
+    yield f"http://127.0.0.1:{port}/lab/tree"
+    server.terminate()
+    server.wait(60)
+
+
+def test_moving_a_slider_of_the_playground_changes_the_picture(lab):
+    """In JupyterLab, with a kernel, as a student would."""
+    picture = "document.querySelector('.widget-interact img')?.src"
+    with browser() as chromium:
+        page = chromium.new_page()
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                page.goto(f"{lab}/beyond/playground.ipynb")
+                break
+            except Exception:
+                time.sleep(1)
+        page.wait_for_function(
+            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-CodeCell')", timeout=60_000
+        )
+        page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.wait_for_function(picture, timeout=180_000)
+        seen = [page.evaluate(picture)]
+        for slider in range(3):
+            handle = page.locator(".widget-interact .noUi-handle").nth(slider)
+            handle.focus()
+            handle.press("ArrowRight")
+            page.wait_for_function(f"!{json.dumps(seen)}.includes({picture})", timeout=60_000)
+            seen.append(page.evaluate(picture))
+        assert all(source.startswith("data:image/png") for source in seen)
 
 
 def test_nothing_published_is_compared_with_a_quick_run(quick):

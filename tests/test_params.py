@@ -63,7 +63,7 @@ def test_the_quick_profile_wins_over_overrides_and_seeds_over_all(toy):
 def test_a_summary_reads_every_point_and_knows_the_published_numbers(toy):
     summary = runs(toy)["toy/2_summary"]
     assert len(summary.reads) == 4
-    assert summary.submitted == ({"recipe": "as_submitted", "scale": 0.5, "test_accuracy": 0.25},)
+    assert summary.in_print == ({"recipe": "as_submitted", "scale": 0.5, "test_accuracy": 0.25},)
 
 
 def test_a_summary_reads_the_notebooks_of_assignments_before_its_own(toy):
@@ -73,7 +73,7 @@ def test_a_summary_reads_the_notebooks_of_assignments_before_its_own(toy):
     write_notebook(toy / "notebooks/later/2_summary.ipynb", 'collection: str = "auto"', SUMMARY)
     summary = runs(toy)["later/2_summary"]
     assert set(summary.reads) == {path for path in runs(toy) if path.startswith("toy/1_measure")}
-    assert summary.submitted == runs(toy)["toy/2_summary"].submitted
+    assert summary.in_print == runs(toy)["toy/2_summary"].in_print
     (toy / "params/later.yml").write_text(yaml.safe_dump(described | {"order": 0, "notebooks": notebooks}))
     with pytest.raises(UserError, match=r"later\.yml: .*reads: toy/1_measure is not a notebook above this one"):
         runs(toy)

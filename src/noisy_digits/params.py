@@ -28,7 +28,7 @@ class Run:
     point: Mapping[str, Any]
     parameters: Mapping[str, Any]
     reads: tuple[str, ...]
-    submitted: tuple[Mapping[str, Any], ...]
+    in_print: tuple[Mapping[str, Any], ...]
     headline: str | None
 
     @property
@@ -39,7 +39,7 @@ class Run:
     @property
     def fingerprint(self) -> str:
         """Everything in the params files that its result depends on, as one line of JSON."""
-        return json.dumps([self.parameters, self.submitted], sort_keys=True)
+        return json.dumps([self.parameters, self.in_print], sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _assignment_runs(
         if unread := [other for other in notebook.reads if other not in known]:
             raise UserError(f"{where}.reads: {unread[0]} is not a notebook above this one{near(unread[0], known)}")
         reads = tuple(run.path for other in notebook.reads for run in known[other])
-        submitted = tuple(row for other in notebook.reads for row in _published(described, known[other][0]))
+        in_print = tuple(row for other in notebook.reads for row in _in_print(described, known[other][0]))
         runs[f"{name}/{key}"] = [
             Run(
                 name,
@@ -135,7 +135,7 @@ def _assignment_runs(
                 point,
                 values,
                 reads,
-                submitted,
+                in_print,
                 notebook.headline,
             )
             for point, values in _points(assignment, notebook, cells[key], profile, seeds, where)
@@ -150,9 +150,10 @@ def _assignment_runs(
     return runs
 
 
-def _published(described: Mapping[str, Assignment], run: Run) -> list[Values]:
-    """The published numbers of a run's notebook."""
-    return described[run.assignment].notebooks[run.notebook].submitted
+def _in_print(described: Mapping[str, Assignment], run: Run) -> list[Values]:
+    """The published numbers that a run's notebook is held against."""
+    notebook = described[run.assignment].notebooks[run.notebook]
+    return [*notebook.submitted, *(reference.model_dump() for reference in notebook.literature)]
 
 
 def _parameters_cell(root: Path, name: str, key: str) -> dict[str, Parameter]:
@@ -267,6 +268,10 @@ def _check_submitted(notebook: Notebook, assignment: Assignment, where: str) -> 
             _check_recipe(row["recipe"], assignment, f"{where}.submitted")
         for metric in row.keys() - notebook.grid.keys():
             checked(metric, "float", row[metric], f"{where}.submitted.{metric}")
+    for reference in notebook.literature:
+        if odd := notebook.grid.keys() ^ reference.at:
+            told = f"at must name {', '.join(notebook.grid) or 'nothing'}"
+            raise UserError(f"{where}.literature: {reference.source}: {told}, and {min(odd)} is not in both")
 
 
 def _notebook(key: str, assignment: Assignment, where: str) -> Notebook:

@@ -383,6 +383,43 @@ def digit_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> 
     return Picture(figure, f"Grid of {len(images)} images with the titles {', '.join(titles)}.", "image/png")
 
 
+def beside(ours: Mapping[str, Summary], theirs: Mapping[str, float], label: str) -> Picture:
+    """Our means with their 95 % intervals, and other people's values as open diamonds, a row for each name of both."""
+    figure = Figure(figsize=(7.5, 0.55 * len(ours) + 1.3))
+    axes = figure.subplots()
+    places = range(len(ours))
+    means = [summary.mean for summary in ours.values()]
+    reach = [[0 if summary.n == 1 else summary.high - summary.mean for summary in ours.values()]]
+    axes.errorbar(means, places, xerr=reach * 2, fmt="o", color="C0", label="ours, 95 % interval", capsize=3)
+    axes.plot(list(theirs.values()), places, "D", color="C1", fillstyle="none", markersize=9, label="literature")
+    axes.set_yticks(places, list(ours))
+    axes.set(xlabel=label, ylim=(len(ours) - 0.5, -0.5))
+    figure.legend(loc="outside upper center", ncols=2)
+    said = [f"{name}: ours {number(ours[name].mean)}, theirs {number(value)}" for name, value in theirs.items()]
+    return Picture(figure, f"{label}, ours beside the literature. {'; '.join(said)}.")
+
+
+def reading(stages: Mapping[str, np.ndarray], probabilities: Mapping[str, np.ndarray], names: Sequence[str]) -> Picture:
+    """One image (28, 28) at several stages, pixels shown from 0 to 1, and what networks make of the last of them.
+
+    ``probabilities`` holds each network's (10,) for the classes ``names``.
+    """
+    figure = Figure(figsize=(2.0 * len(stages) + 3.6, 2.8))
+    *shown_at, bars = figure.subplots(1, len(stages) + 1, width_ratios=[1] * len(stages) + [1.8])
+    for axes, (name, image) in zip(shown_at, stages.items(), strict=True):
+        axes.imshow(image, vmin=0, vmax=1, interpolation="nearest")
+        axes.set(title=name, xticks=[], yticks=[])
+    places, width = np.arange(len(names)), 0.8 / len(probabilities)
+    for place, (network, values) in enumerate(probabilities.items()):
+        offset = width * (place - (len(probabilities) - 1) / 2)
+        bars.bar(places + offset, values, width, label=network, hatch=("", "//")[place % 2])
+    bars.set_xticks(places, names)
+    bars.set(xlabel="class", ylabel="probability", ylim=(0, 1))
+    figure.legend(loc="outside upper right", ncols=len(probabilities))
+    said = [f"{network} reads {names[p.argmax()]} with {p.max():.2f}" for network, p in probabilities.items()]
+    return Picture(figure, f"One image in a row: {', '.join(stages)}. Probabilities: {'; '.join(said)}.", "image/png")
+
+
 def heat_maps(panels: Mapping[str, pd.DataFrame], labels: tuple[str, str], quantity: str) -> Picture:
     """Fractions as colours on one scale from 0 to 1, a panel for each table, of the same columns; with their numbers.
 

@@ -191,6 +191,12 @@ def submitted(notebook: schema.Notebook) -> pd.DataFrame:
     )
 
 
+def literature(assignment: str, notebook: str) -> pd.DataFrame:
+    """The results from the literature to hold beside a notebook's: its grid columns and the fields of a Reference."""
+    references = schema.load(project_root() / "params" / f"{assignment}.yml").notebooks[notebook].literature
+    return pd.DataFrame([reference.at | reference.model_dump(exclude={"at"}) for reference in references])
+
+
 def caption(table: pd.DataFrame) -> str:
     """Says of a table that ``read`` made where it comes from and how long it is."""
     return f"The first of {len(table)} rows from the collection {table.attrs['collection']}"

@@ -61,6 +61,20 @@ class Override(Schema):
     set: Values = Field(min_length=1)
 
 
+class Reference(Schema):
+    """A result from the literature to be held beside ours: ``metric`` at the one grid point ``at``.
+
+    ``says`` what was trained, ``source`` where it is reported, ``differs`` what was done otherwise than here.
+    """
+
+    says: str
+    source: str
+    differs: str
+    metric: str
+    value: float
+    at: Values = {}
+
+
 class Notebook(Schema):
     """How one notebook is run: what is fixed, what varies, with how many seeds."""
 
@@ -73,6 +87,7 @@ class Notebook(Schema):
     reads: list[str] = []
     headline: str | None = None
     submitted: list[Values] = []
+    literature: list[Reference] = []
 
 
 class Subtracted(Schema):
@@ -173,7 +188,7 @@ def _schema(place: tuple) -> type[Schema]:
         return Assignment
     if place[0] == "claims":
         return Claim if len(place) == 3 else Subtracted
-    return Notebook if len(place) == 3 else Override
+    return Notebook if len(place) == 3 else Override if place[3] == "overrides" else Reference
 
 
 def checked(name: str, kind: str, given: object, where: str) -> Any:
