@@ -96,7 +96,7 @@ def memory(folder: Path) -> dict[str, float]:
     peaks = {}
     for path in dict.fromkeys(path for run in last.values() for path in (*run.reads, run.path)):
         command(folder, "run", path, dataset="mnist")
-        record = storage.read_json(folder / "results/mnist-quick" / path / "run.json")
+        record = storage.read_record(folder / "results/mnist-quick" / path)
         peaks[path] = record["peak_memory_mb"] * 1e6
         print(f"{path}: {record['peak_memory_mb']} MB", flush=True)
     return peaks

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from noisy_digits import params
+from noisy_digits import params, storage
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -136,14 +136,15 @@ def build(root: Path, *arguments: str) -> subprocess.CompletedProcess:
     return noisy_digits(root, "build", "--dataset", "digits", "--profile", "quick", "--cores", "2", *arguments)
 
 
-def start(root: Path) -> subprocess.Popen:
+def start(root: Path, stderr: int = subprocess.DEVNULL) -> subprocess.Popen:
     """Start such a build, in a session of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "noisy_digits", "build", "--dataset", "digits", "--profile", "quick", "--cores", "2"],
         cwd=root,
         env=environment(),
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
+        text=True,
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores it
     )
@@ -195,9 +196,10 @@ def uninterrupted(small, tmp_path_factory) -> tuple[Path, float]:
 
 
 def contents(root):
-    """Every result of a collection by its path, and which pages there are."""
+    """Every result of a collection by its path, which records and models there are, and which whole pages."""
     results = {
         path: path.read_bytes() for path in [*root.glob("results/**/metrics.json"), *root.glob("results/*/*.csv")]
     }
-    pages = dict.fromkeys(root.glob("reports/**/*.html"), b"")
+    results |= {path.parent / "whole": storage.complete(path.parent) for path in root.glob("results/**/run.json")}
+    pages = {path: path.read_text().endswith("</html>\n") for path in root.glob("reports/**/*.html")}
     return {path.relative_to(root): content for path, content in (results | pages).items()}

@@ -1,14 +1,17 @@
 """The build: what is made again and what is not, failures, kills, and what a page of results says."""
 
+import contextlib
 import csv
 import json
 import os
 import re
 import shutil
 import signal
+import subprocess
 import time
 
 import keras
+import numpy as np
 import psutil
 import pytest
 
@@ -245,7 +248,12 @@ def test_a_kept_model_that_is_cut_off_or_holds_code_is_refused(kept, monkeypatch
         return results.model("toy", "1_measure", 0, "digits-quick", recipe="corrected", scale=0.5)
 
     assert opened().name == "kept"
-    model.write_bytes(model.read_bytes()[:-100])
+    whole, places = model.read_bytes(), np.random.default_rng(0)
+    for place in places.integers(0, len(whole), 30):
+        model.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with contextlib.suppress(UserError):  # anything else would end the test
+            opened()
+    model.write_bytes(whole[:-100])
     with pytest.raises(UserError, match=r"kept_0\.keras cannot be opened .*: delete it and run `make reports` again$"):
         opened()
     keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x)]).save(model)
@@ -253,12 +261,26 @@ def test_a_kept_model_that_is_cut_off_or_holds_code_is_refused(kept, monkeypatch
         opened()
 
 
-def test_damaged_metrics_are_named(built):
-    (metrics,) = built.glob("results/**/recipe~corrected/scale~0.5/metrics.json")
-    metrics.write_text(metrics.read_text()[:10])
-    done = noisy_digits(built, "index", "--dataset", "digits", "--profile", "quick")
-    assert done.returncode == 2
-    assert re.fullmatch(r"noisy-digits: .*scale~0\.5/metrics\.json is damaged .*\n", done.stderr)
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics.json", '{"0": {"te'),
+        ("metrics.json", "[]"),
+        ("metrics.json", '{"0": 3}'),
+        ("metrics.json", '{"0": {"test_accuracy": "x"}}'),
+        ("metrics.json", '{"0": {"test_accuracy": NaN}}'),
+        ("metrics.json", '{"a": {"test_accuracy": 1.0}}'),
+        ("run.json", "[1]"),
+        ("run.json", '"x"'),
+        ("run.json", '{"parameters": 3}'),
+    ],
+)
+def test_damaged_results_are_named_and_made_again(built, monkeypatch, name, content):
+    (file,) = built.glob(f"results/**/recipe~corrected/scale~0.5/{name}")
+    file.write_text(content)
+    with pytest.raises(UserError, match=rf"scale~0\.5/{name} is damaged .*: delete it and run `make reports` again$"):
+        overview.write_index(built, params.plan(built, "quick"), storage.Collection("digits", "quick"))
+    assert storage.complete(file.parent) == (name == "metrics.json")
 
 
 def test_a_notebook_cut_off_in_writing_is_a_failed_run_and_no_more(built):
@@ -307,6 +329,26 @@ def test_two_builds_at_once_in_one_collection_are_refused(toy):
     assert "being built by another process" in second.stderr
     assert first.wait(120) == 0
     assert len(rows(toy)) == 4
+
+
+@pytest.mark.parametrize("stop", ["a kill", "Ctrl-C"])
+def test_no_kernel_outlives_a_build_that_was_stopped_and_ctrl_c_gives_no_traceback(toy, stop):
+    write_notebook(
+        toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, f"import time\ntime.sleep(120)\n{MEASURE}"
+    )
+    first = start(toy, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not (kernels := [each for each in descendants(first) if "ipykernel_launcher" in " ".join(each.cmdline())]):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    if stop == "Ctrl-C":  # goes to all that a terminal shows
+        os.killpg(first.pid, signal.SIGINT)
+        assert "Traceback" not in first.communicate(timeout=60)[1]
+    else:
+        first.kill()
+    assert first.wait(60) != 0
+    _, alive = psutil.wait_procs(kernels, timeout=30)
+    assert not alive
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])

@@ -460,6 +460,36 @@ def test_no_text_becomes_markup_on_a_page(title, value, banner, printed, message
     assert make(title, value, banner, printed, message).shape() == make(*["a"] * 5).shape()
 
 
+@pytest.mark.parametrize("kind", ["text/markdown", "text/html"])
+@pytest.mark.parametrize(
+    "evil",
+    [
+        "<script>alert(1)</script>",
+        '<meta http-equiv="refresh" content="0;url=https://evil.example">',
+        '<form action="https://evil.example"><input></form>',
+        '<img src="x" onerror="alert(1)">',
+        '<p onclick="alert(1)" style="background:url(x)">x</p>',
+        '<a href="javascript:alert(1)">x</a>',
+        "[x](javascript:alert(1))",
+        '<iframe src="https://evil.example"></iframe>',
+    ],
+)
+def test_html_from_a_cell_runs_nothing_and_leads_nowhere(kind, evil):
+    plain, page = (
+        Elements(render(one_cell(v4.new_output("display_data", {kind: f"Note: {text}"})), status="ok")).shape()
+        for text in ("x", evil)
+    )
+    new = [element for element in page if page.count(element) > plain.count(element)]
+    assert not [
+        element for element in new if re.search("script|meta|form|input|img|iframe|on|style|javascript", str(element))
+    ], new
+
+
+def test_a_formula_holds_no_link():
+    with pytest.raises(ValueError, match="href is not allowed"):
+        mathml.convert(r"\href{javascript:alert(1)}{x}")
+
+
 @settings(deadline=None, max_examples=40)
 @given(any_text, any_text, any_text.map(lambda text: "x" + text))
 def test_no_text_becomes_markup_on_the_index(title, value, href):

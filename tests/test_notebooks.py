@@ -154,7 +154,7 @@ def test_the_quick_build_makes_a_page_for_every_grid_point(quick):
 def test_a_run_says_which_device_trained(quick):
     """Those that have epochs do train."""
     for run in params.plan(quick, "quick"):
-        record = storage.read_json(quick / "results/digits-quick" / run.path / "run.json")
+        record = storage.read_record(quick / "results/digits-quick" / run.path)
         assert record["device"] == (training.device() if "epochs" in run.parameters else None), run.path
 
 

@@ -1,6 +1,7 @@
 # ruff: noqa: E501
 import copy
 import re
+from typing import get_args
 
 import nbformat
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from papermill.parameterize import parameterize_notebook
 
-from noisy_digits import params, schema
+from noisy_digits import denoising, params, schema
 from noisy_digits.errors import UserError
 
 from .conftest import (
@@ -137,7 +138,6 @@ BAD = {
     "an unknown notebook": ("  2_summary:", "  2_sumary:", r"no notebook notebooks/toy/2_sumary\.ipynb; did you mean 2_summary"),
     "reading what is not there": ("[1_measure]", "[1_mesure]", r"reads: 1_mesure is not a notebook above.*did you mean"),
     "no seeds": ("    seeds: 2", "    seeds: 0", r"seeds: .*greater than or equal to 1"),
-    "a path that climbs out": ("[as_submitted, corrected]", "[../../x]", r"unknown recipe"),
     "no title": ("title: A toy assignment\n", "", r"title: Field required"),
     "broken YAML": ("notebooks:", "notebooks: [", r"toy\.yml line \d+: not valid YAML"),
     "a Python object": ("order: 1", "order: !!python/object/apply:os.getpid []", r"not valid YAML"),
@@ -148,8 +148,17 @@ BAD = {
     "nested too deeply": (None, "[" * 5000, r"nested too deeply"),
     "two documents": ("order: 1", "order: 1\n---\ntitle: x", r"not valid YAML: but found another document"),
     "a tab": ("order: 1", "order:\t1\n\tx: 1", r"line \d: not valid YAML"),
-    "a list for a file": (None, "- 1\n- 2\n", r"toy\.yml: .*dictionary"),
-    "a number for a file": (None, "42", r"toy\.yml: .*dictionary"),
+    "a list for a file": (None, "- 1\n- 2\n", r"toy\.yml: must hold keys and values \(allowed: title"),
+    "a number for a file": (None, "42", r"toy\.yml: must hold keys and values"),
+    "a date that is none": ("A toy assignment", "2024-13-45", r"not valid YAML: month must be in 1\.\.12: write text in quotes"),
+    "a hexadecimal number that is none": ("A toy assignment", "0x_", r"not valid YAML: invalid literal"),
+    "a tag that does not fit": ("seeds: 2", "seeds: !!int 'x'", r"not valid YAML: invalid literal"),
+    "a tag of nothing": ("seeds: 2", "seeds: !!int ''", r"not valid YAML: "),
+    "a truth value that is none": ("seeds: 2", "seeds: !!bool 'x'", r"not valid YAML: "),
+    "a date in a list": ("{epochs: 3}", "{epochs: 3, scales: [2001-01-01]}", r"fixed\.scales.*valid JSON"),
+    "half a character": ("A toy assignment", '"caf\\ud800"', r"holds text that is no Unicode"),
+    "a recipe with a very long name": ("as_submitted", "a" * 300, r"cannot be part of a path; .* at most 100"),
+    "a recipe that climbs out": ("as_submitted", "../../x", r"'\.\./\.\./x' cannot be part of a path"),
     "a list for a key": ("order: 1", "order: 1\n? [a, b]\n: 1", r"not valid YAML"),
     "a number for a key": ("order: 1", "order: 1\n1: 2", r"toy\.yml: "),
     "a date for a number": ("order: 1", "order: 2026-01-01", r"order: .*integer"),
@@ -236,6 +245,74 @@ def test_whatever_stands_anywhere_is_a_plan_or_one_line_that_names_the_file(proj
         refused = str(error)
     assert refused.startswith("toy.yml")
     assert "\n" not in refused
+
+
+WITHOUT_LIMITS = {"collection", "augment_validation", "penalised"}
+"""Parameters for which everything of their type is allowed; the build itself fills in the first."""
+
+
+def test_every_parameter_of_every_notebook_has_limits():
+    notebooks = (REPOSITORY / "notebooks").glob("*/[0-9]*.ipynb")
+    assert {name for path in notebooks for name in params.declared(path)} - schema.CONSTRAINTS.keys() == WITHOUT_LIMITS
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "value"),
+    [
+        ("dataset", "str", "mnits"),
+        ("denoiser", "str", "median_7"),
+        ("architecture", "str", "dence"),
+        ("trained_on", "str", "gausian_0.4"),
+        ("tested_on", "list", ["clean", "gaussian_-1"]),
+        ("drawn", "str", "twice"),
+        ("levels", "list", [0.5, "<b>"]),
+        ("levels", "list", [0.5, float("nan")]),
+        ("labels", "list", [10]),
+        ("human", "list", [0.4]),
+        ("seed", "int", -1),
+        ("images", "int", -3),
+        ("sigma", "float", 0.0),
+        ("sure", "float", 17.0),
+        ("alphas", "list", ["x"]),
+    ],
+)
+def test_a_value_beyond_its_limits_is_refused_with_its_place(name, kind, value):
+    with pytest.raises(UserError, match=rf"^here\.{name}"):
+        schema.checked(name, kind, value, f"here.{name}")
+
+
+def test_denoisers_are_those_that_there_are():
+    for name, known in (
+        ("denoiser", {**denoising.FILTERS, **denoising.AUTOENCODERS}),
+        ("architecture", denoising.AUTOENCODERS),
+    ):
+        assert set(get_args(schema.CONSTRAINTS[name])) == set(known)
+
+
+def test_a_default_beyond_its_limits_is_refused(toy):
+    write_notebook(
+        toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS.replace("epochs: int = 2", "epochs: int = -2")
+    )
+    with pytest.raises(UserError, match=r"1_measure\.ipynb: parameters cell: epochs: -2: .*greater than or equal to 1"):
+        params.plan(toy, "full")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"cells": 3}',
+        '{"cells": [3]}',
+        '{"cells": [{"cell_type": "code"}]}',
+        '{"cells": [{"metadata": {"tags": null}}]}',
+        '{"cells": [{"metadata": {"tags": ["parameters"]}}]}',
+        '{"cells": [{"metadata": {"tags": ["parameters"]}, "source": 3}]}',
+        '{"cells": [{"metadata": {"tags": ["parameters"]}, "source": "x: dict = {[]: 1}"}]}',
+    ],
+)
+def test_a_damaged_notebook_is_named(toy, content):
+    (toy / "notebooks/toy/1_measure.ipynb").write_text(content)
+    with pytest.raises(UserError, match=r"1_measure\.ipynb: (not a readable notebook|parameters cell)"):
+        params.plan(toy, "full")
 
 
 @pytest.mark.parametrize("name", ["a b", "a;touch b", "$(touch b)", "ä"])

@@ -1,5 +1,14 @@
-"""``python -m noisy_digits``: the same as the command ``noisy-digits``."""
+"""The command ``noisy-digits``, also as ``python -m noisy_digits``."""
+
+import signal
+
+if interruptible := signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the second of imports ends it without a word
 
 from noisy_digits.cli import main
 
-main()
+if interruptible:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+if __name__ == "__main__":
+    main()

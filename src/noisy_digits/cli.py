@@ -3,6 +3,7 @@
 import argparse
 import errno
 import json
+import logging
 import os
 import shutil
 import sys
@@ -20,6 +21,9 @@ MENDING = {
     errno.EROFS: "make it writable",
     errno.EACCES: "make it writable",
     errno.EPERM: "make it writable",
+    errno.ENOTDIR: "move that file out of the way",
+    errno.EEXIST: "move it out of the way",
+    errno.EISDIR: "move that folder out of the way",
 }
 """What to do about what an operating system may refuse."""
 SPACE_MB = 100
@@ -72,6 +76,8 @@ def run(arguments: argparse.Namespace) -> None:
     from noisy_digits import execution
     from noisy_digits.html import reports
 
+    if arguments.of_build:
+        execution.end_with_parent()
     root = project_root()
     runs = {run.path: run for run in params.plan(root, arguments.profile, arguments.seeds)}
     if arguments.path not in runs:
@@ -145,18 +151,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     added["build"].add_argument("--profile-dir", type=Path, help="a Snakemake profile, for runs on other machines")
     added["build"].add_argument("--only", default="", help="only this assignment/notebook, without an index")
+    added["run"].add_argument("--of-build", action="store_true", help="end as soon as the build that started it ends")
     added["run"].add_argument("path", help="a grid point: cnn_noise/2_training/recipe~corrected/scale~0.5")
     return parser
 
 
 def main() -> None:
-    """Run the command line; a user's mistake, or a disk's, is one line on standard error and exit status 2."""
+    """Run the command line; a user's mistake, or a disk's, is one line on standard error and exit status 2.
+
+    Interrupted, it says so and ends with status 130.
+    """
     try:
         arguments = _parser().parse_args()
         arguments.function(arguments)
     except UserError as error:
         print(f"noisy-digits: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        logging.disable()  # what was interrupted has nothing to add
+        print("noisy-digits: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
     except OSError as error:
         if error.errno not in MENDING:
             raise

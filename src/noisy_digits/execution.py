@@ -5,6 +5,7 @@ import os
 import platform
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -72,7 +73,8 @@ def execute(run: Run, root: Path, collection: storage.Collection) -> None:
     if named := os.environ.get("NOISY_DIGITS_DATA"):
         os.environ["NOISY_DIGITS_DATA"] = str(Path(named).resolve())
     started = time.time()
-    threading.Thread(target=progress.tell, args=(run.path, private / "progress"), daemon=True).start()
+    told = (run.path, private / "progress", run.parameters.get("seeds", 1))
+    threading.Thread(target=progress.tell, args=told, daemon=True).start()
     try:
         _papermill(notebook, folder / "notebook.ipynb", parameters)
         measured = _collect(recorded, folder)
@@ -81,7 +83,7 @@ def execute(run: Run, root: Path, collection: storage.Collection) -> None:
         message = f"{error.ename}: {error.evalue}".splitlines()[0]
         raise UserError(f"{run.path}: cell {error.exec_count} failed: {message}") from None
     except DeadKernelError:
-        raise UserError(f"{run.path}: its kernel died, perhaps for want of memory") from None
+        raise UserError(f"{run.path}: its kernel died: interrupted, or for want of memory") from None
     finally:
         shutil.rmtree(private, ignore_errors=True)
     recorded_it = (run.headline in metrics or "diverged" in metrics for metrics in measured.values())
@@ -106,6 +108,18 @@ def execute(run: Run, root: Path, collection: storage.Collection) -> None:
             "data_sha256": data.digest(collection.dataset),
         },
     )
+
+
+def end_with_parent() -> None:
+    """Interrupt this process, and so its kernel, once the process that started it has ended."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _collect(recorded: Path, folder: Path) -> dict:

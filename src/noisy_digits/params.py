@@ -57,14 +57,14 @@ def declared(notebook: Path) -> dict[str, Parameter]:
     """
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{notebook}: not a readable notebook: {error}") from None
-    tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+        tagged = ["".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{notebook}: not a readable notebook: {error!r}") from None
     if len(tagged) != 1:
         raise UserError(f'{notebook}: {len(tagged)} cells are tagged "parameters"; one is needed')
     parameters = {}
     try:
-        body = ast.parse("".join(tagged[0]["source"])).body
+        body = ast.parse(tagged[0]).body
     except SyntaxError as error:
         raise UserError(f"{notebook}: parameters cell, line {error.lineno}: {error.msg}") from None
     for statement in body:
@@ -72,11 +72,12 @@ def declared(notebook: Path) -> dict[str, Parameter]:
             name, kind, default = statement.target.id, ast.unparse(statement.annotation), statement.value
             parameters[name] = Parameter(kind, ast.literal_eval(default))
             TYPES[kind]
-        except (AttributeError, ValueError, KeyError):
+        except (AttributeError, ValueError, KeyError, TypeError):
             raise UserError(
                 f"{notebook}: parameters cell: `{ast.unparse(statement)}` is not `name: type = value` "
                 f"with a type of {', '.join(TYPES)}"
             ) from None
+        checked(name, kind, parameters[name].default, f"{notebook}: parameters cell: {name}")
     return parameters
 
 
@@ -245,8 +246,8 @@ def _check_recipe(value: object, assignment: Assignment, where: str) -> None:
 
 
 def _path_component(value: Any, where: str) -> Any:
-    if not re.fullmatch(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*", str(value)):
-        raise UserError(f"{where}: {value!r} cannot be part of a path; use letters, digits and . _ + -")
+    if not re.fullmatch(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]{0,99}", str(value)):
+        raise UserError(f"{where}: {value!r} cannot be part of a path; use letters, digits and . _ + -, at most 100")
     return value
 
 

@@ -29,17 +29,24 @@ def epochs_ended(progress: Path) -> list[dict]:
     return [json.loads(line) for line in progress.read_text(encoding="utf-8").splitlines()]
 
 
-def tell(path: str, progress: Path) -> None:
-    """Say now and then, for ever, how far the trainings of the run ``path`` have come, as ``progress`` has it."""
-    said = 0
+def tell(path: str, progress: Path, trainings: int) -> None:
+    """Say now and then, for ever, how far the ``trainings`` of the run ``path`` have come, as ``progress`` has it."""
+    said, began = 0, time.monotonic()
     while True:
         time.sleep(TELL_EVERY_S)
-        ended = epochs_ended(progress)
-        if len(ended) > said:
-            said, last = len(ended), ended[-1]
-            training = sum(epoch["epoch"] == 1 for epoch in ended)
-            line = f"{path}: training {training}, epoch {last['epoch']} of {last['epochs']} on {last['device']}"
-            print(line, file=sys.stderr, flush=True)
+        if len(ended := epochs_ended(progress)) > said:
+            said = len(ended)
+            print(f"{path}: {_how_far(ended, trainings, time.monotonic() - began)}", file=sys.stderr, flush=True)
+
+
+def _how_far(ended: list[dict], trainings: int, seconds: float) -> str:
+    last = ended[-1]
+    training = sum(epoch["epoch"] == 1 for epoch in ended)
+    left = max(trainings * last["epochs"] - len(ended), 0)
+    return (
+        f"training {training} of {trainings}, epoch {last['epoch']} of {last['epochs']} on {last['device']}, "
+        f"{duration(seconds / len(ended) * left)} left"
+    )
 
 
 def duration(seconds: float) -> str:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import pandas as pd
 from noisy_digits import params, schema, statistics
 from noisy_digits.errors import UserError
 from noisy_digits.project import project_root
-from noisy_digits.storage import COMPARABLE, RECORD, Collection, complete, read_json, write_json
+from noisy_digits.storage import COMPARABLE, RECORD, Collection, complete, read_metrics, write_json
 
 if TYPE_CHECKING:
     import keras
@@ -59,7 +60,7 @@ def tidy(folder: Path, runs: Iterable[params.Run], grid: Iterable[str] | None = 
     rows = [
         {"assignment": run.assignment, "notebook": run.notebook, **run.point, **row}
         for run in runs
-        for row in _rows(read_json(folder / run.path / "metrics.json"))
+        for row in _rows(read_metrics(folder / run.path))
     ]
     return pd.DataFrame(rows, columns=[*(columns if grid is None else grid), "seed", "metric", "value"])
 
@@ -104,7 +105,7 @@ def model(assignment: str, notebook: str, seed: int, collection: str = "auto", *
         )
     try:
         return keras.models.load_model(found[0])
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{found[0]} cannot be opened ({reason}): delete it and run `make reports` again") from None
 

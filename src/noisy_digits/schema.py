@@ -1,16 +1,20 @@
 """What a params file may hold, and the limits of every value in it."""
 
+from collections import Counter
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from noisy_digits import data, noise
 from noisy_digits.errors import UserError, near
 
-Values = dict[str, Any]
+Values = dict[str, JsonValue]
 NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Noise = Annotated[str, Field(pattern=f"^({noise.NAME})$")]
@@ -26,7 +30,7 @@ CONSTRAINTS = {
     "noise_level": Fraction,
     "dropout": Fraction,
     "l2": NonNegative,
-    "learning_rate": Annotated[float, Field(gt=0)],
+    "learning_rate": Positive,
     "epochs": Count,
     "batch_size": Count,
     "hidden_layers": Count,
@@ -38,10 +42,29 @@ CONSTRAINTS = {
     "test_size": Count,
     "seeds": Count,
     "optimizer": Literal[OPTIMIZERS],
+    "dataset": Literal["auto", *data.NAMES],
     "network": Literal["mlp", "cnn"],
     "trained_on": Noise,
     "tested_on": list[Noise],
     "drawn": Literal["once", "every_epoch"],
+    "trainings": list[Noise],
+    "denoiser": Literal["none", "median_3", "median_5", "dense", "convolutional"],
+    "architecture": Literal["dense", "convolutional"],
+    "levels": list[Fraction],
+    "human": Annotated[list[Fraction], Field(min_length=2, max_length=2)],
+    "shares": list[Fraction],
+    "sure": Fraction,
+    "claimed": NonNegative,
+    "decay": NonNegative,
+    "sigma": Positive,
+    "alphas": list[Positive],
+    "labels": list[Annotated[int, Field(ge=0, le=9)]],
+    "seed": Annotated[int, Field(ge=0)],
+    "images": Count,
+    "points": Count,
+    "samples": Count,
+    "steps": Count,
+    "quality_size": Count,
     "standardise": Literal[tuple(data.STANDARDISATIONS)],
 }
 TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
@@ -148,8 +171,8 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [self.construct_object(key) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        for key, times in Counter(key for key in keys if isinstance(key, Hashable)).items():
+            if times > 1:
                 raise yaml.constructor.ConstructorError(None, None, f'the key "{key}" appears twice', node.start_mark)
         return super().construct_mapping(node, deep)
 
@@ -166,10 +189,18 @@ def load(path: Path) -> Assignment:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
         raise UserError(f"{path.name}{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    except (ValueError, LookupError) as error:  # a date, number or tag that its own YAML type refuses
+        raise UserError(f"{path.name}: not valid YAML: {error}: write text in quotes") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path.name}: must hold keys and values{near('', Assignment.model_fields)}")
     try:
-        return Assignment.model_validate(content)
+        assignment = Assignment.model_validate(content)
+        assignment.model_dump_json()
     except ValidationError as error:
         raise UserError(f"{path.name}: {_explain(error)}") from None
+    except PydanticSerializationError as error:
+        raise UserError(f"{path.name}: holds text that is no Unicode: {error}") from None
+    return assignment
 
 
 def _explain(error: ValidationError) -> str:

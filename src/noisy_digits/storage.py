@@ -5,6 +5,10 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from noisy_digits.errors import UserError, near
 
@@ -58,12 +62,46 @@ def lock(folder: Path, *, wait: bool) -> None:
         raise UserError(f"{folder} is being built by another process; wait for it to end") from None
 
 
-def read_json(path: Path) -> dict:
-    """The content of a JSON file, empty where there is none. Raises UserError naming a file that holds no JSON."""
+class Record(TypedDict):
+    """What a run was made with, as its run.json says."""
+
+    parameters: dict[str, Any]
+    models: list[str]
+    started: str
+    seconds: float
+    peak_memory_mb: int
+    threads: int
+    device: str | None
+    precision: str
+    machine: str
+    versions: dict[str, str]
+    revision: str | None
+    data_sha256: str
+
+
+Metrics = dict[Annotated[str, Field(pattern=r"^\d+$")], dict[str, FiniteFloat | list[Any]]]
+"""What a run measured, as its metrics.json says: for each seed numbers, or lists of them, by name."""
+
+_RECORD, _METRICS = TypeAdapter(Record), TypeAdapter(Metrics)
+
+
+def read_record(folder: Path) -> Record:
+    """A run's run.json, empty where there is none. Raises UserError naming a file that is none."""
+    return _read(folder / "run.json", _RECORD)
+
+
+def read_metrics(folder: Path) -> Metrics:
+    """A run's metrics.json, empty where there is none. Raises UserError naming a file that is none."""
+    return _read(folder / "metrics.json", _METRICS)
+
+
+def _read(path: Path, kind: TypeAdapter) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}): delete it and run `make reports` again") from None
+        return kind.validate_json(path.read_bytes()) if path.is_file() else {}
+    except ValidationError as error:
+        found = error.errors()[0]
+        reason = ": ".join([*map(str, found["loc"]), found["msg"]])
+        raise UserError(f"{path} is damaged ({reason}): delete it and run `make reports` again") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -83,7 +121,9 @@ def write_json(path: Path, content: object) -> None:
 
 
 def complete(folder: Path) -> bool:
-    """Whether a run's folder holds its metrics and every model that it kept."""
-    record = read_json(folder / "run.json")
-    needed = ["metrics.json", *record.get("models", [])]
-    return bool(record) and all((folder / name).is_file() for name in needed)
+    """Whether a run's folder holds its record, its metrics and every model that it kept."""
+    try:
+        record = read_record(folder)
+    except UserError:
+        return False
+    return bool(record) and all((folder / name).is_file() for name in ("metrics.json", *record["models"]))

@@ -38,7 +38,7 @@ class _Renderer(IPythonRenderer):
     """nbconvert's Markdown renderer with our formulas, headings, code and tables."""
 
     def __init__(self, outline: Outline, attachments: Mapping[str, Mapping[str, str]]) -> None:
-        super().__init__(escape=False, attachments=attachments)
+        super().__init__(escape=True, attachments=attachments)
         self.outline = outline
 
     def heading(self, text: str, level: int, **attrs: object) -> str:
@@ -79,7 +79,7 @@ class _Renderer(IPythonRenderer):
 
 
 def to_html(source: str, outline: Outline, attachments: Mapping[str, Mapping[str, str]]) -> Markup:
-    """A Markdown cell as HTML; its headings go into the outline. Raises ValueError for a bad formula."""
+    """Markdown as HTML; its headings go into the outline, and HTML in it is text. ValueError for a bad formula."""
     html = MarkdownWithMath(renderer=_Renderer(outline, attachments)).render(source)
     return Markup(_PUNCTUATED.sub(r'<span class="whole">\g<0></span>', html))
 

@@ -43,6 +43,8 @@ def _check(element: Element, formula: str) -> None:
     text = element.text or ""
     if (_LEFTOVER_IN_TEXT if element.tag == "mtext" else _LEFTOVER).search(text):
         raise _error(formula, f"{text} is not understood")
+    if element.get("href"):
+        raise _error(formula, r"\href is not allowed")
     if element.get("linebreak"):
         raise _error(formula, r"\\ outside an environment with rows")
     if element.tag == "mfrac" and len(element) != 2:

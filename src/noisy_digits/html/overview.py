@@ -50,7 +50,7 @@ def write_index(root: Path, plan: list[params.Run], made: storage.Collection) ->
         "introduction": INTRODUCTION,
         "banners": reports.banners(made),
         "comparable": name == storage.COMPARABLE,
-        "facts": _facts([storage.read_json(folder / run.path / "run.json") for run in plan], len(plan)),
+        "facts": _facts([storage.read_record(folder / run.path) for run in plan], len(plan)),
         "assignments": [
             _assignment(collection, key, assignment, [run for run in plan if run.assignment == key])
             for key, assignment in params.assignments(root).items()
@@ -86,10 +86,10 @@ def _figure(collection: _Collection, path: str) -> dict[str, str] | None:
     """The key figure with the page that explains it, where that was made."""
     from noisy_digits.html import page
 
-    folder = collection.folder / path
-    if not (folder / "metrics.json").is_file():
+    executed = collection.folder / path / "notebook.ipynb"
+    if not (executed.with_name("metrics.json").is_file() and reports.is_whole(executed)):
         return None
-    found = page.first_figure(nbformat.read(folder / "notebook.ipynb", as_version=4))
+    found = page.first_figure(nbformat.read(executed, as_version=4))
     return found and found | {"href": f"{path}.html"}
 
 
@@ -97,7 +97,7 @@ def _notebook(collection: _Collection, key: str, spec: schema.Notebook, runs: li
     rows = []
     for run in runs:
         folder = collection.folder / run.path
-        record = storage.read_json(folder / "run.json")
+        record = storage.read_record(folder)
         rows.append(
             {
                 "point": {name: str(value) for name, value in run.point.items()},
@@ -118,7 +118,7 @@ def _notebook(collection: _Collection, key: str, spec: schema.Notebook, runs: li
 
 
 def _headline(folder: Path, metric: str | None) -> str | None:
-    measured = storage.read_json(folder / "metrics.json").values()
+    measured = storage.read_metrics(folder).values()
     values = [metrics[metric] for metrics in measured if metric in metrics]
     diverged = sum("diverged" in metrics for metrics in measured)
     return f"{statistics.summarise(values)}{f', {diverged} diverged' if diverged else ''}" if values else None

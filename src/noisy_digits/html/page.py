@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
+import bleach
 from markupsafe import Markup
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.ansi import strip_ansi
@@ -27,6 +28,7 @@ _PARAMETERS = {"parameters", "injected-parameters"}
 _TENSORFLOW_LOG = re.compile(
     r"^(?:[IWE]\d{4} .*|WARNING:(?: All log messages before absl|tensorflow:).*)\n?", re.MULTILINE
 )
+_TABLE_TAGS = ("table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "p", "b", "i", "em", "strong", "br")
 _PAPERMILL_ERROR = "papermill-error-cell-tag"
 
 
@@ -92,6 +94,7 @@ def _exporter() -> HTMLExporter:
             "data_url": _data_url,
             "alt": _alt,
             "caption": _caption,
+            "tables_alone": _tables_alone,
         },
     )
     environment = exporter.environment
@@ -156,3 +159,8 @@ def _caption(table: str) -> str:
     """The words of a table's caption, to name the box around it."""
     caption = re.search(r"<caption[^>]*>(.*?)</caption>", table, re.DOTALL)
     return Markup(caption[1]).striptags() if caption else "Table"
+
+
+def _tables_alone(html: str) -> Markup:
+    """What a cell gave as HTML: its tables and words; everything else in it, scripts and links, is shown as text."""
+    return Markup(bleach.clean(html, tags=_TABLE_TAGS, attributes=["scope", "colspan", "rowspan"]))

@@ -88,22 +88,22 @@ def renew_pages(
     for run in plan:
         folder, page = of_results / run.path, of_pages / f"{run.path}.html"
         outdated = statuses[run.path] == "failed" or not page.is_file() or page.stat().st_mtime < renderers
-        if outdated and _is_whole(folder / "notebook.ipynb"):
+        if outdated and is_whole(folder / "notebook.ipynb"):
             write_page(root, run, collection)
 
 
-def _is_whole(notebook: Path) -> bool:
+def is_whole(notebook: Path) -> bool:
     """Whether an executed notebook is there, and not cut off as one is whose run was killed while it wrote."""
     try:
-        json.loads(notebook.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        nbformat.validate(json.loads(notebook.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, AttributeError, TypeError, nbformat.ValidationError):
         return False
     return True
 
 
 def status(folder: Path, run: params.Run) -> str:
     """What became of a run: ok, diverged, stale (made with other parameters), failed (begun, not ended) or missing."""
-    if (folder / "metrics.json").is_file() and (record := storage.read_json(folder / "run.json")):
+    if (folder / "metrics.json").is_file() and (record := storage.read_record(folder)):
         made = {k: v for k, v in record["parameters"].items() if k not in storage.SUPPLIED}
         if made != {k: v for k, v in run.parameters.items() if k not in storage.SUPPLIED}:
             return "stale"
@@ -123,7 +123,7 @@ def statuses(folder: Path, plan: list[params.Run]) -> dict[str, str]:
 
 def _divergence(folder: Path) -> list[str]:
     """A sentence for the page of a run in which replicates diverged."""
-    metrics = storage.read_json(folder / "metrics.json")
+    metrics = storage.read_metrics(folder)
     seeds = [seed for seed, measured in metrics.items() if "diverged" in measured]
     if not seeds:
         return []
@@ -134,7 +134,7 @@ def _divergence(folder: Path) -> list[str]:
 
 
 def _facts(folder: Path) -> dict[str, str]:
-    record = storage.read_json(folder / "run.json")
+    record = storage.read_record(folder)
     if not record:
         return {}
     return {
