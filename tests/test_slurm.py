@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from noisy_digits import params
+from noisy_digits import params, storage
 
 from .conftest import REPOSITORY, contents, environment
 
@@ -134,6 +134,12 @@ def jobs(variables):
     return [dict(re.findall(r"(\w+)=(\S+)", line)) for line in said.splitlines() if line.startswith("JobId=")]
 
 
+def seconds(told):
+    """Of SLURM's 00:01:23."""
+    hours, minutes, rest = map(int, told.split(":"))
+    return 3600 * hours + 60 * minutes + rest
+
+
 def profile(folder, more=""):
     """The project's own SLURM profile, which here asks more often how its jobs are."""
     folder.mkdir()
@@ -173,7 +179,10 @@ def test_a_build_on_a_cluster_outlives_a_node_and_gives_the_same_bytes(cluster, 
     assert building.returncode == 0, said.decode()
     assert contents(root) == contents(uninterrupted[0])
     done = {job["JobId"]: job for job in jobs(cluster)}
-    print({node: sum(job["NodeList"] == node for job in done.values()) for node in NODES}, f"job {hit} hit")
+    counts = {node: sum(job["NodeList"] == node for job in done.values()) for node in NODES}
+    runs = sum(storage.read_record(path.parent)["seconds"] for path in root.glob("results/**/run.json"))
+    beyond = (sum(seconds(job["RunTime"]) for job in done.values()) - runs) / len(done)
+    print(f"Jobs by node: {counts}; job {hit} was hit; a job takes {beyond:.1f} s beyond its run.")
     assert {job["JobState"] for job in done.values()} == {"COMPLETED"}
     assert {job["NodeList"] for job in done.values()} == set(NODES)
     assert (done[hit]["NodeList"], done[hit]["Restarts"]) == ("n1", "1")

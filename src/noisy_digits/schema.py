@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Hashable
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -228,9 +229,9 @@ def checked(name: str, kind: str, given: object, where: str) -> Any:
     Raises UserError that begins with ``where``.
     """
     try:
-        value = TypeAdapter(TYPES[kind], config=STRICT).validate_python(given)
+        value = _adapter(TYPES[kind]).validate_python(given)
         constraint = CONSTRAINTS.get(name)
-        return value if constraint is None else TypeAdapter(constraint, config=STRICT).validate_python(value)
+        return value if constraint is None else _adapter(constraint).validate_python(value)
     except ValidationError as error:
         message, place = error.errors()[0]["msg"], error.errors()[0]["loc"]
         if isinstance(given, list) and place:
@@ -238,6 +239,11 @@ def checked(name: str, kind: str, given: object, where: str) -> Any:
         if isinstance(given, str) and kind in ("int", "float", "list") and _is_number(given):
             message = "text, not a number; YAML wants a decimal point before an exponent, as in 1.0e-4, and no quotes"
         raise UserError(f"{where}: {given!r}: {message[0].lower()}{message[1:]}") from None
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter:
+    return TypeAdapter(kind, config=STRICT)
 
 
 def _is_number(text: str) -> bool:
