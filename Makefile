@@ -22,7 +22,7 @@ READY := .venv/.ready
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: conda help reports quick test test-faults test-slurm lint bench lab clean
+.PHONY: conda help reports quick readme test test-faults test-slurm lint bench lab clean
 
 help: ## print this help
 	@echo 'make TARGET [DATASET=auto|mnist|fashion_mnist|digits] [PROFILE=full|quick] [CORES=n] [SEEDS=n] [PRECISION=float32|mixed_bfloat16] [PROFILE_DIR=folder]'
@@ -33,6 +33,9 @@ reports: $(READY) ## run every notebook over its grid and render reports/<collec
 
 quick: override PROFILE := quick
 quick: reports ## the same with short trainings on little data: minutes, and no result
+
+readme: $(READY) ## bring the figures and verdicts that README.md shows up to date with the results
+	@'$(BIN)'/noisy-digits readme --dataset '$(DATASET)' --profile '$(PROFILE)' --precision '$(PRECISION)' $(if $(SEEDS),--seeds '$(SEEDS)')
 
 test: $(READY) ## run the tests
 	@'$(BIN)'/python -m pytest --numprocesses auto --dist loadfile
@@ -55,8 +58,8 @@ lab: $(READY) ## open the notebooks in JupyterLab
 	@NOISY_DIGITS_PRECISION='$(PRECISION)' '$(BIN)'/jupyter lab notebooks
 
 clean: ## remove results and reports of every collection that git does not track
-	@rm -rf results .snakemake
-	@git clean -fdXq reports 2>/dev/null || rm -rf reports/*/
+	@rm -rf .snakemake
+	@git clean -fdXq results reports 2>/dev/null || rm -rf results reports/*/
 
 conda:
 	@'$(BIN)/python' -c 'import noisy_digits.cli, snakemake' 2>/dev/null || { \

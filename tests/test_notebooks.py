@@ -203,10 +203,8 @@ def test_moving_a_slider_of_the_playground_changes_the_picture(lab):
                 break
             except Exception:
                 time.sleep(1)
-        page.wait_for_function(
-            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-CodeCell')", timeout=60_000
-        )
-        page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.wait_for_function("window.jupyterapp && document.body.innerText.includes('| Idle')", timeout=60_000)
+        page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
         page.wait_for_function(picture, timeout=180_000)
         seen = [page.evaluate(picture)]
         for slider in range(3):

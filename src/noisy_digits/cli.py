@@ -97,6 +97,15 @@ def index(arguments: argparse.Namespace) -> None:
     overview.write_index(root, plan, _collection(arguments))
 
 
+def readme(arguments: argparse.Namespace) -> None:
+    """Bring the figures and the verdicts that README.md shows up to date with the results."""
+    from noisy_digits.html import readme
+
+    root = project_root()
+    plan = params.plan(root, arguments.profile, arguments.seeds)
+    readme.renew(root, plan, _collection(arguments))
+
+
 def show_data(arguments: argparse.Namespace) -> None:
     """Find or download a data set, verify it, and say what it holds."""
     digits = data.load(arguments.dataset)
@@ -141,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
         ("build", build, [dataset, plan, precision]),
         ("run", run, [dataset, plan, precision]),
         ("index", index, [dataset, plan, precision]),
+        ("readme", readme, [dataset, plan, precision]),
         ("data", show_data, [dataset]),
         ("check", check, [plan]),
     ):

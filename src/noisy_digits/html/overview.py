@@ -18,7 +18,7 @@ INTRODUCTION = (
 
 
 @dataclass(frozen=True)
-class _Collection:
+class Collection:
     """A collection with what became of its runs, by path."""
 
     root: Path
@@ -40,10 +40,9 @@ class _Collection:
 
 def write_index(root: Path, plan: list[params.Run], made: storage.Collection) -> None:
     """Write results.csv, the pages of failed runs and index.html of a collection."""
-    name = made.name
-    folder = root / "results" / name
+    collection = collected(root, plan, made)
+    name, folder = collection.name, collection.folder
     storage.write_text(folder / "results.csv", results.tidy(folder, plan).to_csv(index=False))
-    collection = _Collection(root, name, reports.statuses(folder, plan))
     reports.renew_pages(root, plan, collection.statuses, made)
     described = {
         "title": f"Noisy Digits: {DATA_TITLES[made.dataset]}" + (", quick profile" if made.profile == "quick" else ""),
@@ -51,16 +50,26 @@ def write_index(root: Path, plan: list[params.Run], made: storage.Collection) ->
         "banners": reports.banners(made),
         "comparable": name == storage.COMPARABLE,
         "facts": _facts([storage.read_record(folder / run.path) for run in plan], len(plan)),
-        "assignments": [
-            _assignment(collection, key, assignment, [run for run in plan if run.assignment == key])
-            for key, assignment in params.assignments(root).items()
-        ],
+        "assignments": assignments(collection, plan),
     }
     storage.write_text(root / "reports" / name / "index.html", index.render(described))
 
 
+def collected(root: Path, plan: list[params.Run], made: storage.Collection) -> Collection:
+    """What became of every run of a plan."""
+    return Collection(root, made.name, reports.statuses(root / "results" / made.name, plan))
+
+
+def assignments(collection: Collection, plan: list[params.Run]) -> list[dict[str, Any]]:
+    """What the index says of every assignment; html.index gives the keys."""
+    return [
+        _assignment(collection, key, assignment, [run for run in plan if run.assignment == key])
+        for key, assignment in params.assignments(collection.root).items()
+    ]
+
+
 def _assignment(
-    collection: _Collection, name: str, assignment: schema.Assignment, plan: list[params.Run]
+    collection: Collection, name: str, assignment: schema.Assignment, plan: list[params.Run]
 ) -> dict[str, Any]:
     runs = {key: [run for run in plan if run.notebook == key] for key in assignment.notebooks}
     tables = {
@@ -71,7 +80,7 @@ def _assignment(
         "name": name,
         "title": assignment.title,
         "question": assignment.question,
-        "figure": _figure(collection, f"{name}/{assignment.figure}") if assignment.figure else None,
+        "figure": figure(collection, f"{name}/{assignment.figure}") if assignment.figure else None,
         "notebooks": [_notebook(collection, key, spec, runs[key]) for key, spec in assignment.notebooks.items()],
         "claims": [_claim(claim, tables[claim.notebook], collection.name) for claim in assignment.claims.values()],
         "published": [
@@ -82,8 +91,8 @@ def _assignment(
     }
 
 
-def _figure(collection: _Collection, path: str) -> dict[str, str] | None:
-    """The key figure with the page that explains it, where that was made."""
+def figure(collection: Collection, path: str) -> dict[str, str] | None:
+    """The first figure of a run (url, alt) with the page that explains it (href), where that was made."""
     from noisy_digits.html import page
 
     executed = collection.folder / path / "notebook.ipynb"
@@ -93,7 +102,7 @@ def _figure(collection: _Collection, path: str) -> dict[str, str] | None:
     return found and found | {"href": f"{path}.html"}
 
 
-def _notebook(collection: _Collection, key: str, spec: schema.Notebook, runs: list[params.Run]) -> dict[str, Any]:
+def _notebook(collection: Collection, key: str, spec: schema.Notebook, runs: list[params.Run]) -> dict[str, Any]:
     rows = []
     for run in runs:
         folder = collection.folder / run.path
@@ -137,7 +146,7 @@ def _claim(claim: schema.Claim, table: pd.DataFrame, collection: str) -> dict[st
 
 
 def _published(
-    collection: _Collection, spec: schema.Notebook, table: pd.DataFrame, runs: list[params.Run]
+    collection: Collection, spec: schema.Notebook, table: pd.DataFrame, runs: list[params.Run]
 ) -> list[dict[str, Any]]:
     """A row for every number submitted, with ours as submitted and corrected, and the page they come from."""
     summary, theirs = statistics.over_seeds(table), results.submitted(spec)
