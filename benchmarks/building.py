@@ -21,6 +21,11 @@ GRID_POINTS = (1, 2, 4, 8, 16, 32)
 LARGE_GRIDS = (100, 500, 2000)
 NOTEBOOK = "mlp_noise/2_training"
 UNUSED = ("submitted", "overrides")
+PEAK = """\
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"""
+"""A small process that starts another and prints its peak memory: a process begins with that of what started it."""
 
 
 def noises() -> dict[str, tuple[float, float]]:
@@ -188,8 +193,6 @@ def _timed(folder: Path, *words: str) -> tuple[float, float]:
     """Seconds and peak memory in bytes of Python with these arguments in the project ``folder``."""
     began = time.perf_counter()
     environment = os.environ | {"PYTHONPATH": str(folder / "src")}
-    process = subprocess.Popen([sys.executable, *words], cwd=folder, env=environment, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise subprocess.CalledProcessError(status, words)
-    return time.perf_counter() - began, used.ru_maxrss * PEAK_UNIT
+    measured = [sys.executable, "-c", PEAK, sys.executable, *words]
+    peak = subprocess.run(measured, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
+    return time.perf_counter() - began, float(peak) * PEAK_UNIT

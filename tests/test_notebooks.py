@@ -18,7 +18,7 @@ from noisy_digits import params, results, storage, training
 from noisy_digits.html import reports
 
 from .browser import browser, open_pages
-from .conftest import REPOSITORY, build, environment
+from .conftest import REPOSITORY, build, environment, noisy_digits
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*/[0-9]*.ipynb"))
 NAMES = [f"{path.parent.name}/{path.stem}" for path in NOTEBOOKS]
@@ -156,6 +156,32 @@ def test_a_run_says_which_device_trained(quick):
     for run in params.plan(quick, "quick"):
         record = storage.read_record(quick / "results/digits-quick" / run.path)
         assert record["device"] == (training.device() if "epochs" in run.parameters else None), run.path
+
+
+def test_the_readme_shows_what_the_results_give(quick):
+    figure = "reports/digits-quick/denoising/4c_summary.png"
+    kept = "![kept](reports/mnist/denoising/4c_summary.png)\n"
+    told = f"# Digits\n{kept}![old]({figure})\n<!-- verdicts -->\nold\n<!-- end of verdicts -->\nEnd.\n"
+    (quick / "README.md").write_text(told)
+    done = noisy_digits(quick, "readme", "--dataset", "digits", "--profile", "quick")
+    assert (done.returncode, done.stderr) == (0, "")
+    text = (quick / "README.md").read_text()
+    claims = [claim for assignment in params.assignments(quick).values() for claim in assignment.claims.values()]
+    assert all(f"| {claim.says} | **not decided** |" in text for claim in claims)
+    assert text.startswith(f"# Digits\n{kept}![")
+    assert f"]({figure})\n<!-- verdicts -->" in text
+    assert text.endswith("<!-- end of verdicts -->\nEnd.\n")
+    assert "old" not in text
+    assert (quick / figure).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_figure_in_the_readme_that_was_not_made_is_named(built):
+    (built / "README.md").write_text("![a](reports/digits-quick/toy/3_more.png)\n")
+    done = noisy_digits(built, "readme", "--dataset", "digits", "--profile", "quick")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "noisy-digits: README.md shows the figure of toy/3_more, which digits-quick has not: make it first\n"
+    )
 
 
 def test_quick_learns_something(quick):

@@ -27,6 +27,7 @@ class Collection:
 
     @property
     def folder(self) -> Path:
+        """The folder of its results."""
         return self.root / "results" / self.name
 
     def page(self, run: params.Run) -> str | None:
