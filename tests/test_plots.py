@@ -1,8 +1,11 @@
 """What figures and tables say; how they look is for eyes."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from noisy_digits import plots, statistics
 from noisy_digits.training import History
@@ -81,3 +84,21 @@ def test_numbers_are_readable_at_every_size(value, shown):
 
 def test_a_table_without_rows_says_so():
     assert "nothing to show" in plots.Table(pd.DataFrame({"a": []}), "Empty")._repr_html_()
+
+
+def test_a_grid_of_images_is_stored_without_colours_and_with_the_pixels_that_were_drawn():
+    picture = plots.digit_rows({"noisy": np.random.default_rng(0).random((3, 28, 28), np.float32)}, [1, 2, 3])
+    picture._repr_mimebundle_()  # the layout settles at the first drawing
+    drawn = io.BytesIO()
+    picture.figure.savefig(drawn, format="png", dpi=plots.DPI)
+    data, _ = picture._repr_mimebundle_()
+    stored = Image.open(io.BytesIO(data["image/png"]))
+    assert stored.mode == "L"
+    assert len(data["image/png"]) < 0.7 * len(drawn.getvalue())
+    assert np.array_equal(stored.convert("RGBA"), Image.open(drawn))
+
+
+def test_a_figure_with_colours_keeps_them():
+    picture = plots.heat_maps({"a": pd.DataFrame([[0.0, 1.0]], index=["x"], columns=["y", "z"])}, ("r", "c"), "q")
+    data, _ = picture._repr_mimebundle_()
+    assert Image.open(io.BytesIO(data["image/png"])).mode == "RGB"
