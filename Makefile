@@ -44,7 +44,7 @@ test-faults: $(READY) ## kill builds, fill disks, take memory away: half an hour
 	@'$(BIN)'/python -m pytest -m faults
 
 test-slurm: $(READY) ## build on a SLURM of two nodes made for the test, and kill one in the middle
-	@'$(BIN)'/python -m pytest -m slurm
+	@'$(BIN)'/python -m pytest -m slurm -s
 
 lint: $(READY) ## check style: package, tests and notebooks
 	@'$(BIN)'/ruff check

@@ -397,3 +397,25 @@ def test_params_of_the_environment_do_not_leak_into_results(toy):
     assert done.returncode == 0, done.stderr
     (metrics,) = toy.glob("results/**/metrics.json")
     assert '"test_accuracy": 1.0' in metrics.read_text()
+
+
+@pytest.mark.parametrize(
+    ("held", "message"),
+    [
+        (None, "there is no profile.yaml; see workflow/README.md"),
+        ("", "profile.yaml names no executor; see workflow/README.md"),
+        ("jobs: 200", "profile.yaml names no executor; see workflow/README.md"),
+        ("executor: [", "profile.yaml is not YAML: "),
+        ("executor: slurm", "is for SLURM, whose command sbatch is not here: use a login node"),
+    ],
+)
+def test_a_profile_that_cannot_be_used_is_named_before_anything_begins(toy, tmp_path, monkeypatch, held, message):
+    monkeypatch.setenv("PATH", "/nowhere")
+    if held is not None:
+        (tmp_path / "profile.yaml").write_text(held)
+    done = build(toy, "--profile-dir", str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"noisy-digits: --profile-dir {tmp_path}")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (toy / "results").exists()

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 
 from noisy_digits import params, storage
 
-from .conftest import REPOSITORY, contents, environment
+from .conftest import REPOSITORY, contents, environment, write_notebook
 
 pytestmark = pytest.mark.slurm
 NODES = ("n1", "n2")
@@ -77,11 +78,12 @@ def cluster():
     if missing := [
         program for program in PROGRAMS if not shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
     ]:
-        pytest.skip(f"{', '.join(missing)} not installed; Debian has them in slurm-wlm and munge")
+        pytest.fail(f"{', '.join(missing)} not installed; Debian has them in slurm-wlm and munge")
     if os.geteuid() != 0:
-        pytest.skip("only the superuser can start SLURM's daemons")
+        pytest.fail("only the superuser can start SLURM's daemons")
     if (SETTINGS / "slurm.conf").exists():
-        pytest.skip(f"{SETTINGS} holds the configuration of a SLURM that is not this test's")
+        pytest.fail(f"{SETTINGS} holds the configuration of a SLURM that is not this test's")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends the test, the daemons end with it
     folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))  # the path of a socket must be short
     controller, n1, n2 = free_ports(3)
     names = {"folder": folder, "host": socket.gethostname().split(".")[0]}
@@ -197,3 +199,12 @@ def test_a_run_asks_for_the_gpu_that_a_profile_names(cluster, toy, tmp_path):
     asked = [job for job in jobs(cluster) if job["JobId"] not in before]
     assert len(asked) == len(params.plan(toy, "quick"))
     assert all(re.fullmatch("gres.gpu:1", job["TresPerNode"]) for job in asked)
+
+
+def test_a_run_that_fails_on_a_cluster_names_the_log_that_says_why(cluster, toy, tmp_path):
+    write_notebook(toy / "notebooks/toy/2_summary.ipynb", 'collection: str = "auto"', 'raise ValueError("broken")')
+    building = start(toy, cluster, profile(tmp_path / "profile", "retries: 0\n"))
+    _, said = building.communicate(timeout=600)
+    assert building.returncode == 1
+    (log,) = re.findall(r"FAILED toy/2_summary in .*, see (\S+/\.snakemake/slurm_logs/\S+\.log)", said.decode())
+    assert "ValueError: broken" in Path(log).read_text()

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+import yaml
+
 from noisy_digits import data, params, storage
 from noisy_digits.errors import UserError, near
 from noisy_digits.project import project_root
@@ -37,9 +39,7 @@ def build(arguments: argparse.Namespace) -> None:
     notebooks = dict.fromkeys(f"{run.assignment}/{run.notebook}" for run in planned)
     if arguments.only and arguments.only not in notebooks:
         raise UserError(f"--only {arguments.only}: no such notebook{near(arguments.only, notebooks)}")
-    elsewhere = arguments.profile_dir and arguments.profile_dir.resolve()
-    if elsewhere and not (elsewhere / "profile.yaml").is_file():
-        raise UserError(f"--profile-dir {arguments.profile_dir}: there is no profile.yaml; see workflow/README.md")
+    elsewhere = arguments.profile_dir and _profile(arguments.profile_dir)
     cores = arguments.cores or (None if elsewhere else os.cpu_count())
     free = shutil.disk_usage(root).free / 1e6
     if free < SPACE_MB:
@@ -69,6 +69,21 @@ def build(arguments: argparse.Namespace) -> None:
             *("--config", *(f"{key}={json.dumps(value)}" for key, value in settings.items() if value)),
         ],
     )
+
+
+def _profile(folder: Path) -> Path:
+    """The absolute path of a Snakemake profile that says with what runs are executed, and can be used here."""
+    try:
+        held = yaml.safe_load((folder / "profile.yaml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"--profile-dir {folder}: there is no profile.yaml; see workflow/README.md") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--profile-dir {folder}: profile.yaml is not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(held, dict) or "executor" not in held:
+        raise UserError(f"--profile-dir {folder}: profile.yaml names no executor; see workflow/README.md")
+    if held["executor"] == "slurm" and not shutil.which("sbatch"):
+        raise UserError(f"--profile-dir {folder} is for SLURM, whose command sbatch is not here: use a login node")
+    return folder.resolve()
 
 
 def run(arguments: argparse.Namespace) -> None:

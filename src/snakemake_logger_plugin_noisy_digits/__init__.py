@@ -14,6 +14,10 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from noisy_digits.progress import duration
 
 NOTHING = "Nothing to be done"
+NOTEBOOK = "notebook.ipynb"
+"""A run's own log, which its page shows."""
+NAMED = 4
+"""So many of the runs that are going are named; a cluster may have hundreds."""
 
 
 class LogHandler(LogHandlerBase):
@@ -47,20 +51,23 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_FINISHED:
             self._ended(record.job_id, "")
         elif event == LogEvent.JOB_ERROR:
-            self._ended(record.jobid, "FAILED ")
+            elsewhere = [log for log in record.log if not log.endswith(NOTEBOOK)]  # what a cluster's job said
+            self._ended(record.jobid, "FAILED ", f", see {', '.join(elsewhere)}" if elsewhere else "")
         elif record.levelno >= logging.WARNING or record.getMessage().startswith(NOTHING):
             print(self.format(record), file=sys.stderr, flush=True)
 
-    def _ended(self, job: int, mark: str) -> None:
+    def _ended(self, job: int, mark: str, said_in: str = "") -> None:
         name, started = self.going.pop(job, ("all", 0.0))
         if name == "all":
             return
         now = time.monotonic()
         self.ended.add(job)
         done = len(self.ended)
-        line = f"[{done}/{self.total}] {mark}{name} in {duration(now - started)}"
+        line = f"[{done}/{self.total}] {mark}{name} in {duration(now - started)}{said_in}"
         if self.going:
-            line += f"; going: {', '.join(name for name, _ in self.going.values())}"
+            first = [name for name, _ in list(self.going.values())[:NAMED]]
+            more = len(self.going) - len(first)
+            line += f"; going: {', '.join(first)}{f' and {more} more' if more else ''}"
         if left := self.total - done:
             line += f"; {left} left, {duration((now - self.began) / done * left)} if they are like those done"
         print(line, file=sys.stderr, flush=True)
