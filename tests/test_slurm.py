@@ -206,5 +206,5 @@ def test_a_run_that_fails_on_a_cluster_names_the_log_that_says_why(cluster, toy,
     building = start(toy, cluster, profile(tmp_path / "profile", "retries: 0\n"))
     _, said = building.communicate(timeout=600)
     assert building.returncode == 1
-    (log,) = re.findall(r"FAILED toy/2_summary in .*, see (\S+/\.snakemake/slurm_logs/\S+\.log)", said.decode())
+    (log,) = re.findall(r"FAILED toy/2_summary in .*, see (/.+/\.snakemake/slurm_logs/.+\.log)", said.decode())
     assert "ValueError: broken" in Path(log).read_text()
