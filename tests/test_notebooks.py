@@ -159,9 +159,9 @@ def test_a_run_says_which_device_trained(quick):
 
 
 def test_the_readme_shows_what_the_results_give(quick):
-    figure = "reports/digits-quick/denoising/4c_summary.png"
-    kept = "![kept](reports/mnist/denoising/4c_summary.png)\n"
-    told = f"# Digits\n{kept}![old]({figure})\n<!-- verdicts -->\nold\n<!-- end of verdicts -->\nEnd.\n"
+    chart, grid = (f"reports/digits-quick/denoising/{name}" for name in ("4c_summary.svg", "4b_gallery.png"))
+    kept = "![kept](reports/mnist/denoising/4c_summary.svg)\n"
+    told = f"# Digits\n{kept}![old]({chart}) ![old]({grid})\n<!-- verdicts -->\nold\n<!-- end of verdicts -->\nEnd.\n"
     (quick / "README.md").write_text(told)
     done = noisy_digits(quick, "readme", "--dataset", "digits", "--profile", "quick")
     assert (done.returncode, done.stderr) == (0, "")
@@ -169,10 +169,12 @@ def test_the_readme_shows_what_the_results_give(quick):
     claims = [claim for assignment in params.assignments(quick).values() for claim in assignment.claims.values()]
     assert all(f"| {claim.says} | **not decided** |" in text for claim in claims)
     assert text.startswith(f"# Digits\n{kept}![")
-    assert f"]({figure})\n<!-- verdicts -->" in text
+    assert f"]({chart}) ![" in text
+    assert f"]({grid})\n<!-- verdicts -->" in text
     assert text.endswith("<!-- end of verdicts -->\nEnd.\n")
     assert "old" not in text
-    assert (quick / figure).read_bytes().startswith(b"\x89PNG")
+    assert "</svg>" in (quick / chart).read_text()
+    assert (quick / grid).read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_figure_in_the_readme_that_was_not_made_is_named(built):

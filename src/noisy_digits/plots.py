@@ -47,13 +47,14 @@ class Picture:
     mime: str = "image/svg+xml"
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict, dict]:
-        buffer = io.BytesIO()
-        if self.mime == "image/png":
-            content = _png(self.figure)
-        else:
-            self.figure.savefig(buffer, format="svg", metadata={"Date": None})
-            content = buffer.getvalue().decode()
+        content = _png(self.figure) if self.mime == "image/png" else _svg(self.figure)
         return {self.mime: content, "text/plain": self.alt}, {self.mime: {"alt": self.alt}}
+
+
+def _svg(figure: Figure) -> str:
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
 
 
 def _png(figure: Figure) -> bytes:
