@@ -1,9 +1,8 @@
 """The figures and verdicts that the README shows, taken from a collection's results."""
 
 import re
-from base64 import b64decode
 from pathlib import Path
-from urllib.parse import unquote_to_bytes
+from urllib.request import urlopen
 
 from noisy_digits import params, storage
 from noisy_digits.errors import UserError
@@ -30,10 +29,10 @@ def renew(root: Path, plan: list[params.Run], made: storage.Collection) -> None:
         found = overview.figure(collection, shown["path"])
         if not found:
             raise UserError(f"README.md shows the figure of {shown['path']}, which {made.name} has not: make it first")
-        kind, _, image = found["url"].partition(",")
-        end, content = ("png", b64decode(image)) if "base64" in kind else ("svg", unquote_to_bytes(image))
-        picture = root / "reports" / made.name / f"{shown['path']}.{end}"
-        picture.write_bytes(content)
+        with urlopen(found["url"]) as image:  # a data: URL
+            end = {"image/png": "png", "image/svg+xml": "svg"}[image.headers.get_content_type()]
+            picture = root / "reports" / made.name / f"{shown['path']}.{end}"
+            picture.write_bytes(image.read())
         return f"![{found['alt'].translate(_PLAIN)}]({picture.relative_to(root)})"
 
     rows = ["| write-up | claim | verdict |", "| --- | --- | --- |"]
