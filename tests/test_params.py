@@ -336,6 +336,12 @@ def test_the_name_of_a_params_file_is_part_of_paths(toy, name):
         params.plan(toy, "full")
 
 
+def test_a_params_file_is_not_overlooked_for_its_ending(toy):
+    (toy / "params" / "mine.yaml").write_text(TOY_PARAMS)
+    with pytest.raises(UserError, match=r"mine\.yaml: the names of params files end in \.yml; rename it"):
+        params.plan(toy, "full")
+
+
 def test_a_params_file_that_is_not_text_is_named(toy):
     (toy / "params/toy.yml").write_bytes(b"\xff\xfe\x00title")
     with pytest.raises(UserError, match=r"toy\.yml: cannot be read"):

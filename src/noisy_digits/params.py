@@ -98,6 +98,8 @@ def plan(root: Path, profile: str, seeds: int | None = None) -> list[Run]:
 
 def assignments(root: Path) -> dict[str, Assignment]:
     """Every assignment of the project at ``root`` by name, as its params file describes it, in their order."""
+    if overlooked := sorted((root / "params").glob("*.yaml")):
+        raise UserError(f"{overlooked[0]}: the names of params files end in .yml; rename it")
     files = sorted((root / "params").glob("*.yml"))
     if not files:
         raise UserError(f"{root / 'params'}: no params files (*.yml)")
@@ -171,10 +173,7 @@ def _check_recipes(assignment: Assignment, cells: Mapping[str, Mapping[str, Para
     known = {name: parameter for cell in cells.values() for name, parameter in cell.items()}
     for recipe, values in assignment.recipes.items():
         for key, value in values.items():
-            where = f"{file}: recipes.{recipe}.{key}"
-            if key not in known:
-                raise UserError(f"{where}: no notebook declares such a parameter{near(key, known)}")
-            checked(key, known[key].type, value, where)
+            _declared_and_checked(known, key, value, f"{file}: recipes.{recipe}.{key}")
 
 
 def _points(
@@ -325,5 +324,5 @@ def _check_claim(
 
 def _declared_and_checked(parameters: Mapping[str, Parameter], key: str, value: object, where: str) -> Any:
     if key not in parameters:
-        raise UserError(f"{where}: the notebook declares no such parameter{near(key, parameters)}")
+        raise UserError(f"{where}: no parameters cell declares it{near(key, parameters)}")
     return checked(key, parameters[key].type, value, where)
