@@ -61,17 +61,6 @@ def test_the_quick_profile_wins_over_overrides_and_seeds_over_all(toy):
     assert runs(toy, "quick", seeds=5)[path].parameters["seeds"] == 5
 
 
-def test_the_quick_profile_may_run_fewer_levels_of_a_grid(toy):
-    file = toy / "params" / "toy.yml"
-    file.write_text(file.read_text().replace("quick: {epochs: 1", "quick: {scale: [2.0], epochs: 1"))
-    path = "toy/1_measure/recipe~{}/scale~2.0"
-    planned = runs(toy, "quick")
-    assert list(planned) == [path.format("as_submitted"), path.format("corrected"), "toy/2_summary"]
-    assert planned[path.format("corrected")].parameters["epochs"] == 1
-    assert planned["toy/2_summary"].reads == tuple(planned)[:2]
-    assert len(runs(toy)) == 5
-
-
 def test_a_summary_reads_every_point_and_knows_the_published_numbers(toy):
     summary = runs(toy)["toy/2_summary"]
     assert len(summary.reads) == 4
@@ -144,8 +133,6 @@ BAD = {
     "a published number from nowhere": ("{recipe: as_submitted, scale: 0.5, test", "{scale: 0.5, test", r"submitted: .*does not say its recipe"),
     "a published number as text": ("test_accuracy: 0.25}", "test_accuracy: '0.25'}", r"submitted\.test_accuracy: '0\.25': text, not a number"),
     "a misspelt quick parameter": ("quick: {epochs: 1", "quick: {epohcs: 1", r"quick\.epohcs: .*did you mean epochs"),
-    "a quick level off the grid": ("quick: {epochs: 1", "quick: {scale: [9.0], epochs: 1", r"quick\.scale: 9\.0 is not in the grid"),
-    "a quick level that is no list": ("quick: {epochs: 1", "quick: {scale: 2.0, epochs: 1", r"quick\.scale: 2\.0: list the levels"),
     "a negative scale in a list": ("{epochs: 3}", "{epochs: 3, scales: [0.1, -0.5]}", r"fixed\.scales\[1\]: -0\.5: .*greater than or equal to 0"),
     "1e-4 as text in a list": ("{epochs: 3}", "{epochs: 3, scales: [1e-4]}", r"fixed\.scales\[0\]: '1e-4': text, not a number"),
     "an unknown notebook": ("  2_summary:", "  2_sumary:", r"no notebook notebooks/toy/2_sumary\.ipynb; did you mean 2_summary"),

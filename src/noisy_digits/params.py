@@ -186,17 +186,12 @@ def _points(
 ) -> Iterable[tuple[Values, Values]]:
     """Each grid point with the values of all parameters there; what is named later wins."""
     grid = _grid(assignment, notebook, parameters, where)
-    few = {key: _few(key, levels, grid, f"{where}.quick") for key, levels in notebook.quick.items() if key in grid}
-    quick = {
-        key: _declared_and_checked(parameters, key, value, f"{where}.quick.{key}")
-        for key, value in notebook.quick.items()
-        if key not in grid
-    }
-    if profile == "full":
-        few, quick = {}, {}
+    for key, value in notebook.quick.items():
+        _declared_and_checked(parameters, key, value, f"{where}.quick.{key}")
     number = {"seeds": notebook.seeds} if "seeds" in parameters else {}
+    quick = notebook.quick if profile == "quick" else {}
     asked = {} if seeds is None or "seeds" not in parameters else {"seeds": seeds}
-    for combination in itertools.product(*(grid | few).values()):
+    for combination in itertools.product(*grid.values()):
         point = dict(zip(grid, combination, strict=True))
         recipe = assignment.recipes.get(point.get("recipe"), {})
         values = {name: parameter.default for name, parameter in parameters.items()} | number
@@ -232,15 +227,6 @@ def _grid(
     for override in notebook.overrides:
         _check_where(override.where, grid, f"{where}.overrides: where")
     return grid
-
-
-def _few(key: str, levels: object, grid: Mapping[str, list], where: str) -> list:
-    """The levels of the grid's column ``key`` that the quick profile runs."""
-    if not isinstance(levels, list) or not levels:
-        raise UserError(f"{where}.{key}: {levels!r}: list the levels of the grid that the quick profile runs")
-    for level in levels:
-        _check_where({key: level}, grid, where)
-    return [level for level in grid[key] if level in levels]
 
 
 def _grid_value(

@@ -100,10 +100,7 @@ class Reference(Schema):
 
 
 class Notebook(Schema):
-    """How one notebook is run: what is fixed, what varies, with how many seeds.
-
-    ``quick`` holds what is different in the quick profile: other values, or of a column of the grid fewer levels.
-    """
+    """How one notebook is run: what is fixed, what varies, with how many seeds."""
 
     title: str
     fixed: Values = {}
