@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 
-import keras
 import numpy as np
 import pandas as pd
-from scipy import ndimage, special, stats
+from scipy import ndimage, special
 from skimage import metrics
 
 from noisy_digits import models, training
+from noisy_digits.backend import keras
 from noisy_digits.errors import UserError, near
 
 
@@ -103,6 +103,8 @@ def matched_codes(codes: np.ndarray, n: int, rng: np.random.Generator) -> np.nda
     back into values of the unit's own. Equal values, zeros say, are ranked in their order, which weakens correlations a
     little. Source: Nelsen, An Introduction to Copulas, section 2.3.
     """
+    from scipy import stats
+
     m = len(codes)
     scores = special.ndtri((stats.rankdata(codes, axis=0, method="ordinal") - 0.5) / m)
     drawn = rng.multivariate_normal(np.zeros(codes.shape[1]), np.corrcoef(scores, rowvar=False), size=n)

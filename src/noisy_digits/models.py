@@ -3,9 +3,7 @@
 import os
 from collections.abc import Sequence
 
-import keras
-from keras import layers
-
+from noisy_digits.backend import keras, layers
 from noisy_digits.project import PRECISION
 
 keras.config.set_dtype_policy(os.environ.get(PRECISION, "float32"))

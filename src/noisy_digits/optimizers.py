@@ -3,9 +3,9 @@
 The arithmetic is that of Keras's own classes. Source: the ``ResourceApply`` operations of TensorFlow's raw_ops.
 """
 
-import keras
 import tensorflow as tf
 
+from noisy_digits.backend import keras
 from noisy_digits.errors import UserError, near
 from noisy_digits.schema import OPTIMIZERS
 

@@ -92,7 +92,7 @@ def model(assignment: str, notebook: str, seed: int, collection: str = "auto", *
 
     Raises UserError as ``made`` does, for a seed that was not trained, and for a file that is damaged or holds code.
     """
-    import keras
+    from noisy_digits.backend import keras
 
     folder, runs = made(assignment, notebook, collection)
     (run,) = (run for run in runs if point.items() <= run.point.items())

@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
 from noisy_digits import optimizers
+from noisy_digits.backend import keras
 from noisy_digits.errors import UserError
 from noisy_digits.memory import shareable
 from noisy_digits.progress import epoch_ended
