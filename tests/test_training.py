@@ -457,3 +457,10 @@ def test_noise_made_for_another_range_of_pixels_leaves_only_the_majority_class()
         accuracy[factor] = training.evaluate(model, x_test, digits.y_test)["test_accuracy"]
     assert accuracy[1] > 0.9
     assert accuracy[255] < 0.13
+
+
+@pytest.mark.parametrize("before", ["", "import sklearn; "])
+def test_keras_is_imported_without_scikit_learn_which_can_be_imported_before_and_after(before):
+    code = "from noisy_digits import models; import sys; print('sklearn' in sys.modules); import sklearn.linear_model"
+    done = subprocess.run([sys.executable, "-c", before + code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{bool(before)}\n"
