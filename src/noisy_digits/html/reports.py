@@ -43,19 +43,13 @@ def check(root: Path, run: params.Run) -> None:
 
     Raises UserError naming the formula that cannot be shown.
     """
-    from noisy_digits.html import page
+    from noisy_digits.html import markdown
 
     file = root / "notebooks" / run.assignment / f"{run.notebook}.ipynb"
     try:
-        page.render(
-            nbformat.read(file, as_version=4),
-            title="",
-            identity={},
-            banners=[],
-            status="ok",
-            facts={},
-            home="",
-        )
+        for cell in nbformat.read(file, as_version=4).cells:
+            if cell.cell_type == "markdown":
+                markdown.to_html(cell.source, markdown.Outline(), cell.get("attachments", {}))
     except ValueError as error:
         raise UserError(f"{file.relative_to(root)}: {error}") from None
 
