@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from noisy_digits.execution import PEAK_UNIT, THREAD_VARIABLES
+from noisy_digits.memory import aligned
 from noisy_digits.params import Run
 from noisy_digits.project import PRECISION
 
@@ -141,7 +142,9 @@ def worker(link: Connection, case: Case, way: str) -> None:
 
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
-    x, x_test = (rng.random((n, 28, 28), dtype=np.float32) for n in (case.images, case.images // 6))
+    x, x_test = (aligned((n, 28, 28)) for n in (case.images, case.images // 6))  # as noise makes them
+    for images in (x, x_test):
+        rng.random(out=images, dtype=np.float32)
     denoises = "autoencoder" in case.network
     y, y_test = (x, x_test) if denoises else (rng.integers(0, 10, len(part)) for part in (x, x_test))
     model = build(case)
