@@ -30,9 +30,10 @@ One 2048³ matrix product runs at {float32:.0f} GFLOP/s in float32 and {bfloat16
 rounds of whole epochs after one that is not counted, each with its validation. Milliseconds a step are medians; for
 packed ones, of the whole machine. Ratios are plain to ours, round by round: minimum – median – maximum.
 
-Plain Keras may wait at the end of an epoch for the thread that tunes its data pipeline, which sleeps 10, 20, 40 … ms: in
-some rounds, or in all, the training part of an epoch takes about 1.3, 2.6, 5.1, 10.2, 20.5 or 41 s, the next of these
-after its work is done. *plain without waits* leaves them out: from an epoch's begin to its last batch, and the validation.
+Plain Keras may wait at the end of an epoch for the thread that tunes its data pipeline, which sleeps 10, 20, 40 … ms:
+in some rounds, or in all, the training part of an epoch takes about 1.3, 2.6, 5.1, 10.2, 20.5 or 41 s, the next of
+these after its work is done. *plain without waits* leaves them out: from an epoch's begin to its last batch, and the
+validation.
 
 """
 COMPARED = (
@@ -196,7 +197,10 @@ def builds() -> tuple[str, list[float], float]:
             (f"another build of {points}: nothing to do", f"{nothing:.2f} s")
             for points, (_, nothing) in measured.items()
         ),
-        *((f"memory of {path} on MNIST, at most", f"{peak / 1e9:.2f} GB") for path, peak in peaks.items()),
+        *(
+            (f"memory of {path} on MNIST, two replicates of one epoch", f"{peak / 1e9:.2f} GB")
+            for path, peak in peaks.items()
+        ),
     ]
     line = (
         f"A straight line through the builds: {start:.1f} s and {slope:.2f} s a grid point; the furthest build is "
