@@ -1,5 +1,6 @@
 """Projects to build in: a small made-up one, and a copy of this one."""
 
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -148,6 +150,16 @@ def start(root: Path, stderr: int = subprocess.DEVNULL) -> subprocess.Popen:
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores it
     )
+
+
+def kernels_among(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Give the notebook kernels among processes, any of which may end meanwhile."""
+    kernels = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "ipykernel_launcher" in " ".join(process.cmdline()):
+                kernels.append(process)
+    return kernels
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from noisy_digits import params, results, storage
 from noisy_digits.errors import UserError
 from noisy_digits.html import overview, reports
 
-from .conftest import MEASURE, MEASURE_PARAMETERS, REPOSITORY, build, noisy_digits, start, write_notebook
+from .conftest import MEASURE, MEASURE_PARAMETERS, REPOSITORY, build, kernels_among, noisy_digits, start, write_notebook
 
 SLOW = "import time\ntime.sleep(1)\n" + MEASURE
 
@@ -338,7 +338,7 @@ def test_no_kernel_outlives_a_build_that_was_stopped_and_ctrl_c_gives_no_traceba
     )
     first = start(toy, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
-    while not (kernels := [each for each in descendants(first) if "ipykernel_launcher" in " ".join(each.cmdline())]):
+    while not (kernels := kernels_among(descendants(first))):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     if stop == "Ctrl-C":  # goes to all that a terminal shows

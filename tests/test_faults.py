@@ -47,7 +47,8 @@ def interrupt(first, rng):
 
 def kill_everything(first, rng):
     for process in [*psutil.Process(first.pid).children(recursive=True), first]:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def kill_one_of_its_processes(first, rng):

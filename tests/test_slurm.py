@@ -17,7 +17,7 @@ import pytest
 
 from noisy_digits import params, storage
 
-from .conftest import REPOSITORY, contents, environment, write_notebook
+from .conftest import REPOSITORY, contents, environment, kernels_among, write_notebook
 
 pytestmark = pytest.mark.slurm
 NODES = ("n1", "n2")
@@ -172,7 +172,7 @@ def test_a_build_on_a_cluster_outlives_a_node_and_gives_the_same_bytes(cluster, 
     hit = None
     while hit is None and building.poll() is None:
         time.sleep(0.5)
-        training = [each for each in of_node("n2") if "ipykernel_launcher" in " ".join(each.cmdline())]
+        training = kernels_among(of_node("n2"))
         on_it = {job["JobState"]: job["JobId"] for job in jobs(cluster) if job.get("NodeList") == "n2"}
         if training and {"COMPLETED", "RUNNING"} <= on_it.keys():
             hit = on_it["RUNNING"]
