@@ -55,6 +55,15 @@ def test_a_level_is_marked_with_its_interval_and_a_reference_drawn():
     assert picture.figure.axes[0].get_title(loc="left") == "largest mean 0.905, at 0, as submitted"
 
 
+@pytest.mark.parametrize("words", [1, 2, 5])
+def test_a_legend_is_as_narrow_as_its_figure(words):
+    reference = {f"{name} {'of a long name ' * words}": 0.9 for name in "abc"}
+    settings = {"along": "scale", "unit": "pixels", "metrics": ["test_accuracy"], "lines": "recipe"}
+    figure = plots.against(statistics.over_seeds(SWEEP), **settings, reference=reference).figure
+    (legend,) = figure.legends
+    assert 0 < legend.get_window_extent().width < figure.bbox.width
+
+
 def test_heat_maps_share_one_scale_and_say_their_extremes():
     table = pd.DataFrame({"clean": [0.9, 0.8], "gaussian_0.4": [0.3, 0.7]}, index=["clean", "gaussian_0.4"])
     picture = plots.heat_maps({"MLP": table, "CNN": table / 2}, ("trained on", "tested on"), "accuracy")

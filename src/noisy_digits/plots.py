@@ -264,7 +264,13 @@ def against(
     for axes in figure.axes:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     ours_first = sorted(handles, key=lambda label: label.startswith("published"))
-    figure.legend([handles[label] for label in ours_first], ours_first, loc="outside upper center", ncols=3)
+    for columns in (3, 2, 1):
+        figure.legends.clear()
+        legend = figure.legend(
+            [handles[label] for label in ours_first], ours_first, loc="outside upper center", ncols=columns
+        )
+        if legend.get_window_extent().width < figure.bbox.width:
+            break
     return Picture(figure, f"Line chart against {shown(along)}. {'; '.join(said)}.")
 
 
@@ -406,6 +412,7 @@ def beside(ours: Mapping[str, Summary], theirs: Mapping[str, float], label: str)
     axes.plot(list(theirs.values()), places, "D", color="C1", fillstyle="none", markersize=9, label="literature")
     axes.set_yticks(places, list(ours))
     axes.set(xlabel=label, ylim=(len(ours) - 0.5, -0.5))
+    axes.locator_params(axis="x", nbins=4)
     figure.legend(loc="outside upper center", ncols=2)
     said = [f"{name}: ours {number(ours[name].mean)}, theirs {number(value)}" for name, value in theirs.items()]
     return Picture(figure, f"{label}, ours beside the literature. {'; '.join(said)}.")
