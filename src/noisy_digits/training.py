@@ -293,7 +293,7 @@ def milliseconds_per_step(
     A round before them, which compiles the step, is not counted. The model is trained by it, with plain SGD.
     """
     n = batch_size * steps
-    x, y = np.resize(x, (n, *x.shape[1:])), np.resize(y, n)
+    prepared = batches(np.resize(x, (n, *x.shape[1:])), np.resize(y, n), batch_size)
     model.compile(
         optimizer="sgd",
         loss="sparse_categorical_crossentropy",
@@ -303,6 +303,6 @@ def milliseconds_per_step(
     seconds = []
     for _ in range(rounds + 1):
         began = time.perf_counter()
-        model.fit(batches(x, y, batch_size), shuffle=False, verbose=0)
+        model.fit(prepared, shuffle=False, verbose=0)
         seconds.append(time.perf_counter() - began)
     return float(np.median(seconds[1:]) / steps * 1000)
