@@ -198,6 +198,12 @@ def literature(assignment: str, notebook: str) -> pd.DataFrame:
     return pd.DataFrame([reference.at | reference.model_dump(exclude={"at"}) for reference in references])
 
 
+def reference_lines(assignment: str, notebook: str, collection: str) -> dict[str, float]:
+    """The literature's values by source, to be drawn where ``collection`` is MNIST in full; none elsewhere."""
+    references = literature(assignment, notebook)
+    return dict(zip(references["source"], references["value"], strict=True)) if collection == COMPARABLE else {}
+
+
 def caption(table: pd.DataFrame) -> str:
     """Says of a table that ``read`` made where it comes from and how long it is."""
     return f"The first of {len(table)} rows from the collection {table.attrs['collection']}"
