@@ -55,6 +55,15 @@ def test_a_level_is_marked_with_its_interval_and_a_reference_drawn():
     assert picture.figure.axes[0].get_title(loc="left") == "largest mean 0.905, at 0, as submitted"
 
 
+def test_a_reference_leaves_the_axis_of_levels_as_it_is():
+    settings = {"along": "scale", "unit": "pixels", "metrics": ["test_accuracy"], "lines": "recipe", "xscale": "log"}
+    plain, referred = (
+        plots.against(statistics.over_seeds(SWEEP), **settings, reference=reference).figure.axes[0]
+        for reference in ({}, {"Hinton": 0.85})
+    )
+    assert referred.get_xlim() == pytest.approx(plain.get_xlim())
+
+
 @pytest.mark.parametrize("words", [1, 2, 5])
 def test_a_legend_is_as_narrow_as_its_figure(words):
     reference = {f"{name} {'of a long name ' * words}": 0.9 for name in "abc"}

@@ -246,10 +246,10 @@ def against(
                 said.append(f"{name}: {_line(twin if key in right else axes, *line, along, place, shown(key))}")
                 if marked and key in marked:
                     said.append(_mark(axes, marked[key], f"C{place}", shown(key)))
+        _finish_panel(axes, rows, along, xscale, panel if panels == "metric" else metrics[0])
         for place, (name, value) in enumerate((reference or {}).items(), start=len(keys)):
             axes.axhline(value, color=f"C{place}", linestyle="--", label=name)
             said.append(f"{name} as a horizontal line")
-        _finish_panel(axes, rows, along, xscale, panel if panels == "metric" else metrics[0])
         axes.set_title(_panel_title(rows, panel, along, lines) if panels == "metric" else shown(panel))
         if twin:
             high = rows[rows["metric"].isin(right)]
