@@ -1,14 +1,19 @@
 """The study that the repository publishes: whole, small, and told by the README as its index tells it."""
 
 import re
+import subprocess
 from html import unescape
 from urllib.parse import unquote
+
+import pytest
 
 from .browser import open_page
 from .conftest import REPOSITORY
 
 REPORTS = REPOSITORY / "reports/mnist"
 README = (REPOSITORY / "README.md").read_text()
+CHANGED = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", REPORTS], cwd=REPOSITORY, check=False).returncode == 1
+pytestmark = pytest.mark.skipif(CHANGED, reason="reports/mnist is not as committed: a build of your own is in it")
 
 
 def index():
