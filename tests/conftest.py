@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
 import yaml
@@ -18,6 +19,12 @@ import yaml
 from noisy_digits import params, storage
 
 REPOSITORY = Path(__file__).parents[1]
+
+hypothesis.settings.register_profile("no deadline", deadline=None)  # no test asserts a time
+hypothesis.settings.load_profile("no deadline")
+
+PATIENCE_S = 600
+"""How long a test waits for what must happen before it calls it hung, however slow the machine."""
 
 TOY_PARAMS = """\
 title: A toy assignment

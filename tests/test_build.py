@@ -19,7 +19,17 @@ from noisy_digits import params, results, storage
 from noisy_digits.errors import UserError
 from noisy_digits.html import overview, reports
 
-from .conftest import MEASURE, MEASURE_PARAMETERS, REPOSITORY, build, kernels_among, noisy_digits, start, write_notebook
+from .conftest import (
+    MEASURE,
+    MEASURE_PARAMETERS,
+    PATIENCE_S,
+    REPOSITORY,
+    build,
+    kernels_among,
+    noisy_digits,
+    start,
+    write_notebook,
+)
 
 SLOW = "import time\ntime.sleep(1)\n" + MEASURE
 
@@ -327,27 +337,29 @@ def test_two_builds_at_once_in_one_collection_are_refused(toy):
     second = build(toy)
     assert second.returncode == 2
     assert "being built by another process" in second.stderr
-    assert first.wait(120) == 0
+    assert first.wait(PATIENCE_S) == 0
     assert len(rows(toy)) == 4
 
 
 @pytest.mark.parametrize("stop", ["a kill", "Ctrl-C"])
 def test_no_kernel_outlives_a_build_that_was_stopped_and_ctrl_c_gives_no_traceback(toy, stop):
     write_notebook(
-        toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, f"import time\ntime.sleep(120)\n{MEASURE}"
+        toy / "notebooks/toy/1_measure.ipynb",
+        MEASURE_PARAMETERS,
+        f"import time\ntime.sleep({2 * PATIENCE_S})\n{MEASURE}",
     )
     first = start(toy, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while not (kernels := kernels_among(descendants(first))):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     if stop == "Ctrl-C":  # goes to all that a terminal shows
         os.killpg(first.pid, signal.SIGINT)
-        assert "Traceback" not in first.communicate(timeout=60)[1]
+        assert "Traceback" not in first.communicate(timeout=PATIENCE_S)[1]
     else:
         first.kill()
-    assert first.wait(60) != 0
-    _, alive = psutil.wait_procs(kernels, timeout=30)
+    assert first.wait(PATIENCE_S) != 0
+    _, alive = psutil.wait_procs(kernels, timeout=PATIENCE_S)
     assert not alive
 
 
@@ -359,12 +371,12 @@ def test_a_build_stopped_in_the_middle_is_finished_by_the_next(toy, built_once, 
     kernels = descendants(first)
     assert kernels
     first.send_signal(sent)
-    assert first.wait(120) != 0
+    assert first.wait(PATIENCE_S) != 0
     assert len(list(toy.glob("results/**/metrics.json"))) < 5
     assert build(toy).returncode == 0
     uninterrupted = built_once / "results/digits-quick/results.csv"
     assert (toy / "results/digits-quick/results.csv").read_bytes() == uninterrupted.read_bytes()
-    _, alive = psutil.wait_procs(kernels, timeout=20)
+    _, alive = psutil.wait_procs(kernels, timeout=PATIENCE_S)
     assert not alive
 
 
@@ -375,7 +387,7 @@ def run_one(root):
 
 
 def wait_for(root, results):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while len(list(root.glob("results/**/metrics.json"))) < results:
         assert time.monotonic() < deadline
         time.sleep(0.1)

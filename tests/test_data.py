@@ -260,7 +260,7 @@ def test_a_file_that_is_no_archive_is_named(folder, content):
     assert str(folder / "mnist.npz") in refusal(data.find, "mnist")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255), cut=st.booleans())
 @pytest.mark.parametrize("container", ["npz", "idx", "idx.gz"])
 def test_damage_anywhere_is_harmless_or_named(tmp_path_factory, container, position, value, cut):
@@ -443,7 +443,7 @@ def test_import_is_light():
 
 
 @given(train=st.integers(1, 30), test=st.integers(1, 30))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_sizes_take_the_first_images(folder, train, test):
     write_npz(folder)
     digits = data.load("mnist", train_size=train, test_size=test)
@@ -474,7 +474,7 @@ def test_a_name_like_no_other_gets_the_list_alone():
 
 
 @given(n=st.integers(1, 300))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_first_of_each_class_in_their_order(n):
     digits = data.load("digits")
     first = data.first_of_each_class(digits, n)

@@ -19,7 +19,17 @@ import yaml
 
 from noisy_digits import params
 
-from .conftest import MEASURE, MEASURE_PARAMETERS, build, contents, environment, noisy_digits, start, write_notebook
+from .conftest import (
+    MEASURE,
+    MEASURE_PARAMETERS,
+    PATIENCE_S,
+    build,
+    contents,
+    environment,
+    noisy_digits,
+    start,
+    write_notebook,
+)
 
 pytestmark = pytest.mark.faults
 
@@ -69,14 +79,14 @@ def test_a_build_hit_at_any_moment_is_finished_by_the_next(small, uninterrupted,
     assert first.poll() is None, "the build had ended before it was hit"
     with contextlib.suppress(psutil.NoSuchProcess):
         hit(first, rng)
-    first.wait(300)
+    first.wait(PATIENCE_S)
     if hit is not kill_one_of_its_processes:  # which may be one that had done its work
         assert first.returncode != 0
     print(f"{hit.__name__} after {moment:.1f} s, {len(list(root.glob('results/**/metrics.json')))} runs made")
     done = build(root)
     assert done.returncode == 0, done.stderr
     assert contents(root) == contents(whole)
-    _, alive = psutil.wait_procs(of_project(root), timeout=20)
+    _, alive = psutil.wait_procs(of_project(root), timeout=PATIENCE_S)
     assert not alive
 
 
@@ -199,7 +209,7 @@ def little_memory():
     except OSError:
         pytest.skip("only the superuser can limit memory, through control groups of version 1")
     yield group / "cgroup.procs"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while (group / "cgroup.procs").read_text() and time.monotonic() < deadline:
         time.sleep(0.1)
     group.rmdir()

@@ -443,7 +443,7 @@ any_text = st.text(max_size=60) | st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(any_text, any_text, any_text, any_text, any_text)
 def test_no_text_becomes_markup_on_a_page(title, value, banner, printed, message):
     def make(title, value, banner, printed, message):
@@ -490,7 +490,7 @@ def test_a_formula_holds_no_link():
         mathml.convert(r"\href{javascript:alert(1)}{x}")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(any_text, any_text, any_text.map(lambda text: "x" + text))
 def test_no_text_becomes_markup_on_the_index(title, value, href):
     def make(title, value, href):

@@ -18,7 +18,7 @@ from noisy_digits import params, results, storage, training
 from noisy_digits.html import reports
 
 from .browser import browser, open_pages
-from .conftest import REPOSITORY, build, environment, noisy_digits
+from .conftest import PATIENCE_S, REPOSITORY, build, environment, noisy_digits
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*/[0-9]*.ipynb"))
 NAMES = [f"{path.parent.name}/{path.stem}" for path in NOTEBOOKS]
@@ -104,7 +104,9 @@ def run_all(root, names):
         notebook = nbformat.read(root / "notebooks" / f"{name}.ipynb", as_version=4)
         folder = str((root / "notebooks" / name).parent)
         resources = {"metadata": {"path": folder}}
-        NotebookClient(notebook, kernel_name="python3", timeout=300, resources=resources).execute(env=environment())
+        NotebookClient(notebook, kernel_name="python3", timeout=PATIENCE_S, resources=resources).execute(
+            env=environment()
+        )
         return time.monotonic() - began
 
     with ThreadPoolExecutor(2) as pool:
@@ -216,7 +218,7 @@ def lab(quick, tmp_path):
         server = subprocess.Popen(command, cwd=quick / "notebooks", env=environment() | places, stdout=log, stderr=log)
     yield f"http://127.0.0.1:{port}/lab/tree"
     server.terminate()
-    server.wait(60)
+    server.wait(PATIENCE_S)
 
 
 def test_moving_a_slider_of_the_playground_changes_the_picture(lab):
@@ -224,22 +226,24 @@ def test_moving_a_slider_of_the_playground_changes_the_picture(lab):
     picture = "document.querySelector('.widget-interact img')?.src"
     with browser() as chromium:
         page = chromium.new_page()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             try:
                 page.goto(f"{lab}/beyond/playground.ipynb")
                 break
             except Exception:
                 time.sleep(1)
-        page.wait_for_function("window.jupyterapp && document.body.innerText.includes('| Idle')", timeout=60_000)
+        page.wait_for_function(
+            "window.jupyterapp && document.body.innerText.includes('| Idle')", timeout=PATIENCE_S * 1000
+        )
         page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
-        page.wait_for_function(picture, timeout=180_000)
+        page.wait_for_function(picture, timeout=PATIENCE_S * 1000)
         seen = [page.evaluate(picture)]
         for slider in range(3):
             handle = page.locator(".widget-interact .noUi-handle").nth(slider)
             handle.focus()
             handle.press("ArrowRight")
-            page.wait_for_function(f"!{json.dumps(seen)}.includes({picture})", timeout=60_000)
+            page.wait_for_function(f"!{json.dumps(seen)}.includes({picture})", timeout=PATIENCE_S * 1000)
             seen.append(page.evaluate(picture))
         assert all(source.startswith("data:image/png") for source in seen)
 

@@ -17,7 +17,7 @@ import pytest
 
 from noisy_digits import params, storage
 
-from .conftest import REPOSITORY, contents, environment, kernels_among, write_notebook
+from .conftest import PATIENCE_S, REPOSITORY, contents, environment, kernels_among, write_notebook
 
 pytestmark = pytest.mark.slurm
 NODES = ("n1", "n2")
@@ -107,7 +107,7 @@ def cluster():
                     subprocess.Popen(daemon, env=variables, stdout=out, stderr=out, start_new_session=True)
                 )
             time.sleep(1)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while sinfo(variables) != dict.fromkeys(NODES, "idle"):
             assert time.monotonic() < deadline, (sinfo(variables), *(log.read_text() for log in folder.glob("*.out")))
             time.sleep(1)
@@ -177,7 +177,7 @@ def test_a_build_on_a_cluster_outlives_a_node_and_gives_the_same_bytes(cluster, 
         if training and {"COMPLETED", "RUNNING"} <= on_it.keys():
             hit = on_it["RUNNING"]
             kill("n2")
-    _, said = building.communicate(timeout=600)
+    _, said = building.communicate(timeout=PATIENCE_S)
     assert building.returncode == 0, said.decode()
     assert contents(root) == contents(uninterrupted[0])
     done = {job["JobId"]: job for job in jobs(cluster)}
@@ -194,7 +194,7 @@ def test_a_build_on_a_cluster_outlives_a_node_and_gives_the_same_bytes(cluster, 
 def test_a_run_asks_for_the_gpu_that_a_profile_names(cluster, toy, tmp_path):
     before = {job["JobId"] for job in jobs(cluster)}
     building = start(toy, cluster, profile(tmp_path / "profile", 'set-resources:\n  run:\n    gres: "gpu:1"\n'))
-    _, said = building.communicate(timeout=600)
+    _, said = building.communicate(timeout=PATIENCE_S)
     assert building.returncode == 0, said.decode()
     asked = [job for job in jobs(cluster) if job["JobId"] not in before]
     assert len(asked) == len(params.plan(toy, "quick"))
@@ -204,7 +204,7 @@ def test_a_run_asks_for_the_gpu_that_a_profile_names(cluster, toy, tmp_path):
 def test_a_run_that_fails_on_a_cluster_names_the_log_that_says_why(cluster, toy, tmp_path):
     write_notebook(toy / "notebooks/toy/2_summary.ipynb", 'collection: str = "auto"', 'raise ValueError("broken")')
     building = start(toy, cluster, profile(tmp_path / "profile", "retries: 0\n"))
-    _, said = building.communicate(timeout=600)
+    _, said = building.communicate(timeout=PATIENCE_S)
     assert building.returncode == 1
     (log,) = re.findall(r"FAILED toy/2_summary in .*, see (/.+/\.snakemake/slurm_logs/.+\.log)", said.decode())
     assert "ValueError: broken" in Path(log).read_text()
