@@ -22,47 +22,52 @@ READY := .venv/.ready
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: conda help reports quick readme test test-faults test-slurm lint bench lab clean
+.PHONY: conda help reports quick readme params-reference test test-faults test-slurm lint bench lab clean
 
 help: ## print this help
 	@echo 'make TARGET [DATASET=auto|mnist|fashion_mnist|digits] [PROFILE=full|quick] [CORES=n] [SEEDS=n] [PRECISION=float32|mixed_bfloat16] [PROFILE_DIR=folder]'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 reports: $(READY) ## run every notebook over its grid and render reports/<collection>/index.html
 	@'$(BIN)'/noisy-digits build --dataset '$(DATASET)' --profile '$(PROFILE)' --precision '$(PRECISION)' $(if $(CORES),--cores '$(CORES)') $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(PROFILE_DIR),--profile-dir '$(PROFILE_DIR)')
 
 quick: override PROFILE := quick
-quick: reports ## the same with short trainings on little data: minutes, and no result
+quick: reports ## the same with short trainings on little data: takes minutes, is no result
 
-readme: $(READY) ## bring the figures and verdicts that README.md shows up to date with the results
+readme: $(READY) ## update the figures and verdicts in README.md from the results
 	@'$(BIN)'/noisy-digits readme --dataset '$(DATASET)' --profile '$(PROFILE)' --precision '$(PRECISION)' $(if $(SEEDS),--seeds '$(SEEDS)')
 
-test: $(READY) ## run the tests
-	@'$(BIN)'/python -m pytest --numprocesses auto --dist loadfile
+params-reference: $(READY) ## update docs/params.md, the reference of params files, from the code
+	@'$(BIN)'/noisy-digits params-reference > docs/params.md
+
+test: $(READY) ## run the tests and show which lines of the package they cover
+	@'$(BIN)'/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term
 
 test-faults: $(READY) ## kill builds, fill disks, take memory away: half an hour
 	@'$(BIN)'/python -m pytest -m faults
 
-test-slurm: $(READY) ## build on a SLURM of two nodes made for the test, and kill one in the middle
+test-slurm: $(READY) ## build on a SLURM cluster of two nodes made for the test, and kill one of them
 	@'$(BIN)'/python -m pytest -m slurm -s
 
-lint: $(READY) ## check style: package, tests and notebooks
+lint: $(READY) ## check style, layers, types and notebooks
 	@'$(BIN)'/ruff check
 	@'$(BIN)'/ruff format --check
+	@'$(BIN)'/lint-imports
+	@'$(BIN)'/basedpyright
 	@'$(BIN)'/nbstripout --verify notebooks/*/*.ipynb
 
-bench: $(READY) ## measure training steps, plain Keras against ours, and builds; write benchmarks/README.md
+bench: $(READY) ## measure trainings (plain Keras against ours) and builds; write benchmarks/README.md
 	@'$(BIN)'/python -m benchmarks
 
 lab: $(READY) ## open the notebooks in JupyterLab
-	@NOISY_DIGITS_PRECISION='$(PRECISION)' '$(BIN)'/jupyter lab notebooks
+	@NOISY_DIGITS_PRECISION='$(PRECISION)' TF_CPP_MIN_LOG_LEVEL=3 '$(BIN)'/jupyter lab notebooks
 
 clean: ## remove results and reports of every collection that git does not track
 	@rm -rf .snakemake
 	@git clean -fdXq results reports 2>/dev/null || rm -rf results reports/*/
 
 conda:
-	@'$(BIN)/python' -c 'import noisy_digits.cli, snakemake' 2>/dev/null || { \
+	@'$(BIN)/python' -c 'import noisy_digits._cli, snakemake' 2>/dev/null || { \
 	    '$(BIN)/python' -m pip install --quiet --require-hashes --requirement requirements.lock && \
 	    '$(BIN)/python' -m pip install --quiet --no-deps --no-build-isolation --editable .; }
 

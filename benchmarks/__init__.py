@@ -1,1 +1,1 @@
-"""What the suite costs: run by `make bench`."""
+"""Measure what the suite costs: run by `make bench`."""

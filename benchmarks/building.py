@@ -1,4 +1,4 @@
-"""What a build costs beyond its trainings: noise, starting a run, memory, many runs, a page, nothing to do."""
+"""Measure what a build costs besides its trainings: noise, starting a run, memory, many runs, a page, nothing to do."""
 
 import os
 import shutil
@@ -13,14 +13,22 @@ import nbformat
 import numpy as np
 import yaml
 
-from noisy_digits import noise, params, storage
-from noisy_digits.execution import PEAK_UNIT
+from noisy_digits._files import read_record
+from noisy_digits.noise import NOISES
+from noisy_digits.pipeline.execute import PEAK_UNIT
+from noisy_digits.pipeline.parameters import read_parameters
+from noisy_digits.pipeline.plan import plan_runs
+from noisy_digits.pipeline.store import Collection
+from noisy_digits.reports.pages import write_page
 
 ROOT = Path(__file__).parents[1]
 GRID_POINTS = (1, 2, 4, 8, 16, 32)
 LARGE_GRIDS = (100, 500, 2000)
-NOTEBOOK = "mlp_noise/2_training"
-UNUSED = ("submitted", "overrides")
+ASSIGNMENT, NOTEBOOK = "mlp_noise", "2_train"
+ASSIGNMENT_KEYS = ("title", "question", "order", "recipes", "original_recipe", "corrected_recipe")
+UNUSED_KEYS = ("reported", "overrides")
+COLLECTION = Collection("digits", "quick")
+SNAKEFILE = "src/noisy_digits/pipeline/Snakefile"
 PEAK = """\
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
@@ -28,58 +36,57 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"""
 """A small process that starts another and prints its peak memory: a process begins with that of what started it."""
 
 
-def noises() -> dict[str, tuple[float, float]]:
-    """Seconds to make noise for MNIST's 60,000 training images, and the bytes beyond the result, by kind."""
+def time_noises() -> dict[str, tuple[float, float]]:
+    """Return, by noise, the seconds for MNIST's 60,000 training images and the bytes used beyond the result."""
     images = np.random.default_rng(0).random((60_000, 28, 28), dtype=np.float32)
     measured = {}
-    for name, make in (("gaussian", noise.gaussian), ("salt_and_pepper", noise.salt_and_pepper)):
+    for name, noise in NOISES.items():
         seconds = []
         for seed in range(5):
-            began = time.perf_counter()
-            make(images, 0.5, np.random.default_rng(seed))
-            seconds.append(time.perf_counter() - began)
+            start = time.perf_counter()
+            noise.function(images, 0.5, np.random.default_rng(seed))
+            seconds.append(time.perf_counter() - start)
         tracemalloc.start()
-        noisy = make(images, 0.5, np.random.default_rng(0))
+        noisy = noise.function(images, 0.5, np.random.default_rng(0))
         measured[name] = float(np.median(seconds)), tracemalloc.get_traced_memory()[1] - noisy.nbytes
         tracemalloc.stop()
     return measured
 
 
-def copy(folder: Path, described: dict[str, dict]) -> None:
-    """This project in ``folder``, with the params files ``described``, by name."""
+def copy_project(folder: Path, params: dict[str, dict]) -> None:
+    """Copy this project into ``folder``, with ``params`` as the contents of its params files, by file name."""
     for part in ("src", "notebooks", "workflow"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "project.yml", folder)
     (folder / "params").mkdir()
-    for name, content in described.items():
+    for name, content in params.items():
         (folder / "params" / name).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-def copy_with_grid(folder: Path, points: int) -> None:
-    """A project in ``folder`` of ``points`` runs of W1's training notebook, cut down to one step of training."""
-    described = yaml.safe_load((ROOT / "params/mlp_noise.yml").read_text(encoding="utf-8"))
-    _, notebook = NOTEBOOK.split("/")
-    training = described["notebooks"][notebook]
-    training["grid"] = {"recipe": ["corrected"], "scale": [float(scale) for scale in range(points)]}
-    training["quick"] = {"epochs": 1, "train_size": 128, "test_size": 100, "seeds": 1}
-    kept = {key: described[key] for key in ("title", "question", "order", "recipes")}
-    used = {key: training[key] for key in training if key not in UNUSED}
-    copy(folder, {"mlp_noise.yml": kept | {"notebooks": {notebook: used}}})
+def copy_with_grid(folder: Path, n_points: int) -> None:
+    """Create a project in ``folder`` with ``n_points`` runs of W1's training notebook, one training step each."""
+    assignment = yaml.safe_load((ROOT / f"params/{ASSIGNMENT}.yml").read_text(encoding="utf-8"))
+    notebook = {key: value for key, value in assignment["notebooks"][NOTEBOOK].items() if key not in UNUSED_KEYS}
+    notebook["grid"] = {"recipe": ["corrected"], "scale": [float(scale) for scale in range(n_points)]}
+    notebook["quick"] = {"epochs": 1, "train_size": 128, "test_size": 100, "n_seeds": 1}
+    kept = {key: assignment[key] for key in ASSIGNMENT_KEYS}
+    copy_project(folder, {f"{ASSIGNMENT}.yml": kept | {"notebooks": {NOTEBOOK: notebook}}})
 
 
 def copy_with_one_epoch(folder: Path) -> None:
-    """The whole project in ``folder``, its quick profile being two replicates of one epoch, on all images."""
-    described = {}
+    """Copy the whole project into ``folder``; its quick profile has two seeds of one epoch, on all images."""
+    params = {}
     for source in (ROOT / "params").glob("*.yml"):
-        described[source.name] = yaml.safe_load(source.read_text(encoding="utf-8"))
-        for name, notebook in described[source.name]["notebooks"].items():
-            known = params.declared(ROOT / "notebooks" / source.stem / f"{name}.ipynb")
-            notebook["quick"] = {key: value for key, value in {"epochs": 1, "seeds": 2}.items() if key in known}
-    copy(folder, described)
+        params[source.name] = yaml.safe_load(source.read_text(encoding="utf-8"))
+        for name, notebook in params[source.name]["notebooks"].items():
+            known = read_parameters(ROOT / "notebooks" / source.stem / f"{name}.ipynb")
+            notebook["quick"] = {key: value for key, value in {"epochs": 1, "n_seeds": 2}.items() if key in known}
+    copy_project(folder, params)
 
 
-def command(folder: Path, *words: str, dataset: str = "digits") -> float:
-    """Seconds that ``noisy-digits`` takes in the project ``folder``, in the quick profile."""
-    began = time.perf_counter()
+def time_command(folder: Path, *words: str, dataset: str = "digits") -> float:
+    """Return the seconds that ``noisy-digits`` takes in the project ``folder``, in the quick profile."""
+    start = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "noisy_digits", *words, "--dataset", dataset, "--profile", "quick"],
         cwd=folder,
@@ -87,70 +94,66 @@ def command(folder: Path, *words: str, dataset: str = "digits") -> float:
         check=True,
         capture_output=True,
     )
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
-def memory(folder: Path) -> dict[str, float]:
-    """The peak memory in bytes of a run on all of MNIST, by its path: the last one of each notebook with replicates.
+def measure_memory(folder: Path) -> dict[str, float]:
+    """Return the peak memory in bytes of runs on all of MNIST, by path: the last one of each notebook that trains.
 
-    Two replicates of one epoch each; the three of twelve epochs that W2's CNN has in full took 3 % more. Runs that
-    these read are there, too.
+    They train two seeds for one epoch each; the three seeds of twelve epochs that W2's CNN has in full took 3 % more.
+    The runs that they depend on are measured too.
     """
     copy_with_one_epoch(folder)
-    plan = {run.path: run for run in params.plan(folder, "quick")}
-    last = {(run.assignment, run.notebook): run for run in plan.values() if "seeds" in run.parameters}
+    plan = {run.path: run for run in plan_runs(folder, "quick")}
+    last = {(run.assignment, run.notebook): run for run in plan.values() if "n_seeds" in run.parameters}
     peaks = {}
-    for path in dict.fromkeys(path for run in last.values() for path in (*run.reads, run.path)):
-        command(folder, "run", path, dataset="mnist")
-        record = storage.read_record(folder / "results/mnist-quick" / path)
+    for path in dict.fromkeys(path for run in last.values() for path in (*run.depends_on, run.path)):
+        time_command(folder, "run", path, dataset="mnist")
+        record = read_record(folder / "results/mnist-quick" / path)
         peaks[path] = record["peak_memory_mb"] * 1e6
         print(f"{path}: {record['peak_memory_mb']} MB", flush=True)
     return peaks
 
 
-def run(folder: Path) -> float:
-    """Seconds of one run, page included, beyond those of the cell that trains: the median of 5."""
+def time_run(folder: Path) -> float:
+    """Return the seconds of one run with its page, without the cell that trains: the median of 5."""
     copy_with_grid(folder, 1)
-    (planned,) = params.plan(folder, "quick")
-    executed = folder / "results/digits-quick" / planned.path / "notebook.ipynb"
-    beyond = []
-    for _ in range(5):
-        whole = command(folder, "run", planned.path)
-        cells = nbformat.read(executed, as_version=4).cells
-        (trains,) = (cell.metadata.papermill.duration for cell in cells if "training.fit" in cell.source)
-        beyond.append(whole - trains)
-    return float(np.median(beyond))
-
-
-def page(folder: Path) -> float:
-    """Seconds to render the page of the run in ``folder``: the median of 5."""
-    from noisy_digits.html import reports
-
-    (planned,) = params.plan(folder, "quick")
+    (run,) = plan_runs(folder, "quick")
+    executed = folder / "results" / COLLECTION.name / run.path / "notebook.ipynb"
     seconds = []
     for _ in range(5):
-        began = time.perf_counter()
-        reports.write_page(folder, planned, storage.Collection("digits", "quick"))
-        seconds.append(time.perf_counter() - began)
+        whole = time_command(folder, "run", run.path)
+        cells = nbformat.read(executed, as_version=4).cells
+        seconds.append(whole - sum(cell.metadata.papermill.duration for cell in cells if "train(seed)" in cell.source))
     return float(np.median(seconds))
 
 
-def builds(folder: Path) -> dict[int, tuple[float, float]]:
-    """Seconds of a build and of a second one with nothing to do, by the number of grid points."""
+def time_page(folder: Path) -> float:
+    """Return the seconds to render the page of the run in ``folder``: the median of 5."""
+    (run,) = plan_runs(folder, "quick")
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        write_page(folder, run, COLLECTION)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
+
+
+def time_builds(folder: Path) -> dict[int, tuple[float, float]]:
+    """Return, by number of grid points, the seconds of a build and of a second one with nothing to do."""
     measured = {}
-    for points in GRID_POINTS:
-        place = folder / str(points)
-        copy_with_grid(place, points)
-        built = command(place, "build")
-        measured[points] = built, float(np.median([command(place, "build") for _ in range(3)]))
-        print(
-            f"{points} grid points: {measured[points][0]:.1f} s, nothing to do {measured[points][1]:.1f} s", flush=True
-        )
+    for n_points in GRID_POINTS:
+        project = folder / str(n_points)
+        copy_with_grid(project, n_points)
+        built = time_command(project, "build")
+        nothing = float(np.median([time_command(project, "build") for _ in range(3)]))
+        measured[n_points] = built, nothing
+        print(f"{n_points} grid points: {built:.1f} s, nothing to do {nothing:.1f} s", flush=True)
     return measured
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlanningCost:
     """What a large study costs before and after its runs: seconds, and the most memory of a process in bytes."""
 
     checking: float
@@ -160,40 +163,39 @@ class Planned:
     memory: float
 
 
-def plans(folder: Path) -> dict[int, Planned]:
-    """What planning studies of many runs takes, by their number of grid points.
+def measure_planning(folder: Path) -> dict[int, PlanningCost]:
+    """Return what studies of many runs cost without their runs, by number of grid points.
 
-    Their runs are not executed: results of one stand for those of all, and Snakemake is told that they are made.
+    The runs are not executed: the results of one are copied for all, and Snakemake is told that they are made.
     """
-    return {points: _plan(folder / f"plan-{points}", points) for points in LARGE_GRIDS}
+    return {n_points: _measure_plan(folder / f"plan-{n_points}", n_points) for n_points in LARGE_GRIDS}
 
 
-def _plan(folder: Path, points: int) -> Planned:
-    copy_with_grid(folder, points)
-    collection = storage.Collection("digits", "quick")
-    results, reports = (folder / kind / collection.name for kind in ("results", "reports"))
-    settings = ("collection=digits-quick", "dataset=digits", "profile=quick", "precision=float32")
-    snakemake = ["-m", "snakemake", "--snakefile", "workflow/Snakefile", "--cores", "1", "--quiet", "all", "--config"]
-    began = time.perf_counter()
-    first, *others = params.plan(folder, "quick")
-    checking = time.perf_counter() - began
-    planning, _ = _timed(folder, *snakemake, *settings, "--dry-run")
-    command(folder, "run", first.path)
+def _measure_plan(folder: Path, n_points: int) -> PlanningCost:
+    copy_with_grid(folder, n_points)
+    results, reports = (folder / kind / COLLECTION.name for kind in ("results", "reports"))
+    settings = (f"collection={COLLECTION.name}", "dataset=digits", "profile=quick", "precision=float32")
+    snakemake = ["-m", "snakemake", "--snakefile", SNAKEFILE, "--cores", "1", "--quiet", "all", "--config", *settings]
+    start = time.perf_counter()
+    first, *others = plan_runs(folder, "quick")
+    checking = time.perf_counter() - start
+    planning, _ = _time_python(folder, *snakemake, "--dry-run")
+    time_command(folder, "run", first.path)
     for other in others:
         shutil.copytree(results / first.path, results / other.path)
         shutil.copy(reports / f"{first.path}.html", reports / f"{other.path}.html")
-    index, index_memory = _timed(folder, "-m", "noisy_digits", "index", "--dataset", "digits", "--profile", "quick")
-    _timed(folder, *snakemake, *settings, "--touch")
-    build = ("-m", "noisy_digits", "build", "--dataset", "digits", "--profile", "quick")
-    nothing, memory = _timed(folder, *build)
-    print(f"{points} grid points planned in {planning:.1f} s, nothing to do {nothing:.1f} s", flush=True)
-    return Planned(checking, planning, nothing, index, max(memory, index_memory))
+    options = ("--dataset", "digits", "--profile", "quick")
+    index, index_memory = _time_python(folder, "-m", "noisy_digits", "index", *options)
+    _time_python(folder, *snakemake, "--touch")
+    nothing, memory = _time_python(folder, "-m", "noisy_digits", "build", *options)
+    print(f"{n_points} grid points planned in {planning:.1f} s, nothing to do {nothing:.1f} s", flush=True)
+    return PlanningCost(checking, planning, nothing, index, max(memory, index_memory))
 
 
-def _timed(folder: Path, *words: str) -> tuple[float, float]:
-    """Seconds and peak memory in bytes of Python with these arguments in the project ``folder``."""
-    began = time.perf_counter()
+def _time_python(folder: Path, *words: str) -> tuple[float, float]:
+    """Return seconds and peak memory in bytes of Python with these arguments in the project ``folder``."""
+    start = time.perf_counter()
     environment = os.environ | {"PYTHONPATH": str(folder / "src")}
-    measured = [sys.executable, "-c", PEAK, sys.executable, *words]
-    peak = subprocess.run(measured, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
-    return time.perf_counter() - began, float(peak) * PEAK_UNIT
+    command = [sys.executable, "-c", PEAK, sys.executable, *words]
+    peak = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
+    return time.perf_counter() - start, float(peak) * PEAK_UNIT

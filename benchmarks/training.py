@@ -1,8 +1,8 @@
-"""Milliseconds of a training step: plain Keras, as the write-ups call it, and ours, in turn on the same data.
+"""Measure the milliseconds of a training step: plain Keras, as the write-ups call it, and ours, on the same data.
 
-Every way of training has processes of its own, since TensorFlow's threads are fixed when it starts; they wait for each
-other, so that one way runs at a time. Plain Keras is one process on all processors; ours is that, too, and then one
-process a processor, as the build runs them: in float32, without TensorFlow's deterministic operations, in bfloat16.
+Every way of training has its own processes, since TensorFlow's threads are fixed when it starts. They take turns, so
+that one way runs at a time. Plain Keras is one process on all processors. Ours is that, too, and then one process per
+processor, as the build runs them: in float32, without TensorFlow's deterministic operations, and in bfloat16.
 """
 
 import contextlib
@@ -19,198 +19,198 @@ from typing import Any
 
 import numpy as np
 
-from noisy_digits.execution import PEAK_UNIT, THREAD_VARIABLES
-from noisy_digits.memory import aligned
-from noisy_digits.params import Run
-from noisy_digits.project import PRECISION
+from noisy_digits._environment import THREAD_VARIABLES, RunContext, kernel_variables
+from noisy_digits._memory import empty_aligned
+from noisy_digits.pipeline.execute import PEAK_UNIT
+from noisy_digits.pipeline.plan import Run
 
-ROUNDS = 3
-CORES = os.cpu_count()
+N_ROUNDS = 3
+N_CORES = os.cpu_count() or 1
 PLAIN, OURS, PACKED, LOOSE, BFLOAT16 = "plain", "ours", "packed", "not deterministic", "bfloat16"
 BUSY = "plain without waits"
 WAYS = {  # number of processes, threads of each (0: as many as TensorFlow takes), precision
     PLAIN: (1, 0, "float32"),
     OURS: (1, 0, "float32"),
-    PACKED: (CORES, 1, "float32"),
-    LOOSE: (CORES, 1, "float32"),
-    BFLOAT16: (CORES, 1, "mixed_bfloat16"),
+    PACKED: (N_CORES, 1, "float32"),
+    LOOSE: (N_CORES, 1, "float32"),
+    BFLOAT16: (N_CORES, 1, "mixed_bfloat16"),
 }
 
 
 @dataclass(frozen=True)
 class Case:
-    """A network as the runs below the folders ``runs`` train it.
+    """A model as the runs below the folders ``runs`` train it.
 
-    ``images`` and ``epochs`` are a round's; ``published`` is how many steps the write-up trains in all, ``trained_for``
-    how many trainings it has for one of ours.
+    ``builder`` is a function of ``models``. A round has ``epochs`` of ``images``. ``reported`` is the number of steps
+    that the write-up trains in all, ``trainings_per_run`` how many trainings it has for one of ours.
     """
 
     runs: tuple[str, ...]
-    network: str
+    builder: str
     arguments: dict[str, Any]
     optimizer: str
     batch_size: int
     images: int = 60_000
     epochs: int = 1
-    published: int = 0
-    trained_for: int = 1
+    reported: int = 0
+    trainings_per_run: int = 1
 
-    def steps_of(self, run: Run) -> int:
-        """How many steps of this case a run trains, all its replicates."""
+    @property
+    def loss(self) -> str:
+        """The loss that the model is trained with."""
+        return "binary_crossentropy" if "autoencoder" in self.builder else "sparse_categorical_crossentropy"
+
+    def count_steps(self, run: Run) -> int:
+        """Return how many steps of this case a run trains, over all its seeds."""
         if not run.path.startswith(self.runs):
             return 0
         settings = run.parameters
-        images = settings["per_class"] * 10 if "per_class" in settings else settings["train_size"]
-        return math.ceil(images / settings["batch_size"]) * settings["epochs"] * settings["seeds"]
+        images = settings["n_per_class"] * 10 if "n_per_class" in settings else settings["train_size"]
+        return math.ceil(images / settings["batch_size"]) * settings["epochs"] * settings["n_seeds"]
 
 
 EPOCH = 469
-DEEP_CNN = {"hidden": (200, 128), "pool_between": True, "feature_dropout": 0}
-SIGMOIDS = {"hidden": (30, 30, 30), "activation": "sigmoid"}
+W3_CNN = {"hidden_units": (200, 128), "pool_after_first": True, "conv_dropout": 0}
+W4_MLP = {"hidden_units": (30, 30, 30), "activation": "sigmoid"}
 CASES = {
     "W1 512-512, RMSprop": Case(
-        ("mlp_noise/2_training", "beyond/1_transfer/network~mlp", "beyond/3_fresh_noise"),
+        ("mlp_noise/2_train", "beyond/1_noise_transfer/model~mlp", "beyond/3_noise_resampling"),
         "mlp",
         {"dropout": 0.2},
         "rmsprop",
         128,
-        published=6 * 20 * EPOCH,
+        reported=6 * 20 * EPOCH,
     ),
-    "W2 CNN, Adadelta": Case(("cnn_noise/2_training",), "cnn", {}, "adadelta", 128, published=7 * 12 * EPOCH),
-    "W3 64-64, SGD": Case(("denoising/2_mlp",), "mlp", {"hidden": (64, 64)}, "sgd", 128, published=10 * EPOCH),
+    "W2 CNN, Adadelta": Case(("cnn_noise/2_train",), "cnn", {}, "adadelta", 128, reported=7 * 12 * EPOCH),
+    "W3 64-64, SGD": Case(("denoising/2_mlp",), "mlp", {"hidden_units": (64, 64)}, "sgd", 128, reported=10 * EPOCH),
     "W3 500-300 with L2, SGD": Case(
-        *(("denoising/2d_weight_decay",), "mlp", {"hidden": (500, 300), "l2": 1e-4}, "sgd", 128),
-        published=5 * 3 * 40 * EPOCH,
+        *(("denoising/2d_l2_train",), "mlp", {"hidden_units": (500, 300), "l2": 1e-4}, "sgd", 128),
+        reported=5 * 3 * 40 * EPOCH,
     ),
     "W3 CNN, SGD": Case(
-        ("denoising/3a_cnn", "beyond/1_transfer/network~cnn"), "cnn", DEEP_CNN, "sgd", 128, published=40 * EPOCH
+        ("denoising/3a_cnn", "beyond/1_noise_transfer/model~cnn"), "cnn", W3_CNN, "sgd", 128, reported=40 * EPOCH
     ),
     "W3 autoencoder, Adam": Case(
-        ("denoising/4a_autoencoder/architecture~dense",), "autoencoder", {}, "adam", 64, published=32 * 938
+        ("denoising/4a_autoencoder/autoencoder~dense",), "dense_autoencoder", {}, "adam", 64, reported=32 * 938
     ),
     "convolutional autoencoder, Adam": Case(
-        ("denoising/4a_autoencoder/architecture~convolutional",), "convolutional_autoencoder", {}, "adam", 64
+        ("denoising/4a_autoencoder/autoencoder~convolutional",), "convolutional_autoencoder", {}, "adam", 64
     ),
     "W4 30-30-30, Adam": Case(
-        *(("depth/2_training",), "mlp", SIGMOIDS, "adam", 10, 1000, 20), published=6 * 3 * 30 * 100, trained_for=3
+        *(("depth/2_train",), "mlp", W4_MLP, "adam", 10, 1000, 20), reported=6 * 3 * 30 * 100, trainings_per_run=3
     ),
-    "W4 CNN, Adam": Case(("depth/3_augmentation",), "leaky_cnn", {}, "adam", 10, 1000, 2, published=30 * 100),
+    "W4 CNN, Adam": Case(("depth/3_augmentation",), "leaky_relu_cnn", {}, "adam", 10, 1000, 2, reported=30 * 100),
 }
-"""The write-up's 2D trains five factors three times each; W4 trains each configuration once for each of its curves."""
+"""The write-up's 2D trains five factors three times each; W4 trains each configuration once per curve."""
 
 
-def build(case: Case) -> Any:
-    """The network of a case, uncompiled."""
+def build_model(case: Case) -> Any:
+    """Build the model of a case, uncompiled."""
     from noisy_digits import models
 
-    if case.network == "leaky_cnn":
-        return models.leaky_cnn(models.augmentation(3, 3))
-    return getattr(models, case.network)(**case.arguments)
+    if case.builder == "leaky_relu_cnn":
+        return models.leaky_relu_cnn(models.augmentation(3, 3))
+    return getattr(models, case.builder)(**case.arguments)
 
 
-def report_operations(link: Connection, case: Case) -> None:
+def send_operations(link: Connection, case: Case) -> None:
     """Send the operations of one step's products: forward, and backward to all weights and all inputs but the first.
 
     Each multiply-accumulate is two. What is not a product (activations, dropout, the optimizer) is left out.
     """
-    from noisy_digits import training
+    from noisy_digits.profiling import count_macs
 
-    model = build(case)
-    products = training.multiply_accumulates(model)["multiply-accumulates"]
-    link.send(2.0 * case.batch_size * (3 * products.sum() - products.iloc[0]))
+    macs = count_macs(build_model(case))["multiply-accumulates"]
+    link.send(2.0 * case.batch_size * (3 * macs.sum() - macs.iloc[0]))
 
 
 class Turns:
-    """Called after a round: sends what it cost and waits to be told to go on."""
+    """Send the cost of each round, and wait for the signal to go on."""
 
     def __init__(self, link: Connection) -> None:
         self.link = link
-        self.began = time.perf_counter()
+        self.start = time.perf_counter()
 
-    def __call__(self, busy: float = math.nan) -> None:
-        """End a round and begin the next. Sends its seconds, those it was ``busy``, and the peak memory in bytes."""
+    def end_round(self, busy: float = math.nan) -> None:
+        """Send a round's seconds, those it was ``busy``, and the peak memory in bytes; begin the next round."""
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * PEAK_UNIT
-        self.link.send((time.perf_counter() - self.began, busy, memory))
+        self.link.send((time.perf_counter() - self.start, busy, memory))
         self.link.recv()
-        self.began = time.perf_counter()
+        self.start = time.perf_counter()
 
 
-def worker(link: Connection, case: Case, way: str) -> None:
-    """Train when told to, and send what every round cost."""
+def train_in_turns(link: Connection, case: Case, way: str) -> None:
+    """Train whenever it is this way's turn, and send what every round cost."""
     import keras
-    from tensorflow.python.framework import config
 
+    from noisy_digits import training
+
+    if way != PLAIN:
+        training.configure()
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
-    x, x_test = (aligned((n, 28, 28)) for n in (case.images, case.images // 6))  # as noise makes them
+    x, x_test = (empty_aligned((n, 28, 28)) for n in (case.images, case.images // 6))  # as noise makes them
     for images in (x, x_test):
         rng.random(out=images, dtype=np.float32)
-    denoises = "autoencoder" in case.network
+    denoises = case.loss == "binary_crossentropy"
     y, y_test = (x, x_test) if denoises else (rng.integers(0, 10, len(part)) for part in (x, x_test))
-    model = build(case)
+    train = _train_plain if way == PLAIN else _train_ours
+    train(case, way, (x, y), (x_test, y_test), Turns(link))
 
-    turn = Turns(link)
-    if way == PLAIN:
-        model.compile(
-            optimizer=case.optimizer,
-            loss="binary_crossentropy" if denoises else "sparse_categorical_crossentropy",
-            metrics=None if denoises else ["accuracy"],
-        )
-        clock = _busy_clock(keras.callbacks.Callback)
-        for _ in range(ROUNDS + 1):
-            clock.seconds = 0.0
-            model.fit(
-                *(x, y),
-                validation_data=(x_test, y_test),
-                batch_size=case.batch_size,
-                epochs=case.epochs,
-                verbose=0,
-                callbacks=[clock],
-            )
-            turn(clock.seconds)
-        return
+
+def _train_plain(case: Case, way: str, data: tuple, validation_data: tuple, turns: Turns) -> None:
+    model = build_model(case)
+    metrics = ["accuracy"] if case.loss == "sparse_categorical_crossentropy" else None
+    model.compile(optimizer=case.optimizer, loss=case.loss, metrics=metrics)
+    clock = _busy_clock()
+    settings = {"batch_size": case.batch_size, "epochs": case.epochs, "callbacks": [clock]}
+    for _ in range(N_ROUNDS + 1):
+        clock.seconds = 0.0
+        model.fit(*data, validation_data=validation_data, verbose=0, **settings)
+        turns.end_round(clock.seconds)
+
+
+def _train_ours(case: Case, way: str, data: tuple, validation_data: tuple, turns: Turns) -> None:
+    from tensorflow.python.framework import config
+
     from noisy_digits import training
 
     if way == LOOSE:
         config.disable_op_determinism()
-    epochs = itertools.count(1)
+    n_epochs = itertools.count(1)
 
-    def probe(_: keras.Model) -> dict[str, float]:
-        if next(epochs) % case.epochs == 0:
-            turn()
+    def end_round(_: Any) -> dict[str, float]:
+        if next(n_epochs) % case.epochs == 0:
+            turns.end_round()
         return {}
 
-    training.fit(
-        model,
-        *(x, y),
-        validation=(x_test, y_test),
-        optimizer=case.optimizer,
-        learning_rate=0.001,
-        epochs=case.epochs * (ROUNDS + 1),
-        batch_size=case.batch_size,
-        probes=[probe],
-    )
+    model = build_model(case)
+    training.compile(model, optimizer=case.optimizer, learning_rate=0.001, loss=case.loss)
+    epochs = case.epochs * (N_ROUNDS + 1)
+    settings = {"epochs": epochs, "batch_size": case.batch_size, "epoch_metrics": [end_round]}
+    training.fit(model, *data, validation_data=validation_data, **settings)
 
 
-def _busy_clock(callback: type) -> Any:
-    """A Keras callback that counts seconds from an epoch's begin to its last batch, and those of validation.
+def _busy_clock() -> Any:
+    """Return a Keras callback that counts seconds from an epoch's begin to its last batch, and those of validation.
 
-    What is left out is plain Keras's wait for the tuner of its data pipeline, after an epoch's last batch.
+    It leaves out plain Keras's wait for the tuner of its data pipeline, after an epoch's last batch.
     """
+    import keras
 
-    class Clock(callback):
+    class Clock(keras.callbacks.Callback):
         seconds = 0.0
-        async_safe = True  # as Keras's own: with another, plain Keras would be slower
+        async_safe = True  # like Keras's own callbacks; otherwise plain Keras would be slower
 
         def on_epoch_begin(self, *_: object, **__: object) -> None:
-            self.began = time.perf_counter()
+            self.start = time.perf_counter()
 
         on_test_begin = on_epoch_begin
 
         def on_train_batch_end(self, *_: object, **__: object) -> None:
             now = time.perf_counter()
-            self.seconds += now - self.began
-            self.began = now
+            self.seconds += now - self.start
+            self.start = now
 
         on_test_batch_end = on_train_batch_end
 
@@ -218,11 +218,13 @@ def _busy_clock(callback: type) -> Any:
 
 
 @contextlib.contextmanager
-def environment(threads: int, precision: str) -> Iterator[None]:
-    """What a process started inside finds in its environment."""
+def environment(n_threads: int, precision: str) -> Iterator[None]:
+    """Set the variables of processes started inside: those of a notebook, with ``n_threads`` (0: not set)."""
     before = dict(os.environ)
-    os.environ |= {PRECISION: precision, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else {}
+    os.environ |= kernel_variables() | RunContext(precision=precision).to_environment()
+    for name in THREAD_VARIABLES:
+        os.environ.pop(name)
+    os.environ |= dict.fromkeys(THREAD_VARIABLES, str(n_threads)) if n_threads else {}
     try:
         yield
     finally:
@@ -230,54 +232,55 @@ def environment(threads: int, precision: str) -> Iterator[None]:
         os.environ |= before
 
 
-def start(target: Callable, *arguments: Any, threads: int = 0, precision: str = "float32") -> Connection:
-    """Start ``target`` in a process of its own; what it sends arrives at the connection."""
+def start(target: Callable, *arguments: Any, n_threads: int = 0, precision: str = "float32") -> Connection:
+    """Start ``target`` in its own process and return the connection at which what it sends arrives."""
     here, there = multiprocessing.get_context("spawn").Pipe()
-    with environment(threads, precision):
+    with environment(n_threads, precision):
         multiprocessing.get_context("spawn").Process(target=target, args=(there, *arguments), daemon=True).start()
     return here
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Milliseconds a step of every round, by way and for ``BUSY``; peak memory of one process in bytes, by way."""
+    """Milliseconds per step of every round, by way and for ``BUSY``; peak memory of one process in bytes, by way."""
 
     steps: dict[str, np.ndarray]
     memory: dict[str, float]
 
 
 def measure(case: Case) -> Measured:
-    """Let all ways train in turn. Where n processes train at once, a step takes the n-th part of what each takes."""
+    """Let all ways train in turn. If n processes train at once, a step takes the n-th part of what each takes."""
     links = {}
-    for way, (processes, threads, precision) in WAYS.items():
-        links[way] = [start(worker, case, way, threads=threads, precision=precision) for _ in range(processes)]
+    for way, (n_processes, n_threads, precision) in WAYS.items():
+        settings = {"n_threads": n_threads, "precision": precision}
+        links[way] = [start(train_in_turns, case, way, **settings) for _ in range(n_processes)]
         for link in links[way]:
             link.recv()
     costs = {way: [] for way in WAYS}
-    for _ in range(ROUNDS):
+    for _ in range(N_ROUNDS):
         for way in WAYS:
             for link in links[way]:
                 link.send("go")
             costs[way].append(np.mean([link.recv() for link in links[way]], axis=0))
     for link in itertools.chain(*links.values()):
         link.send("end")
-    steps = math.ceil(case.images / case.batch_size) * case.epochs
+    n_steps = math.ceil(case.images / case.batch_size) * case.epochs
     seconds = {way: np.array(rounds)[:, 0] / len(links[way]) for way, rounds in costs.items()}
     seconds[BUSY] = np.array(costs[PLAIN])[:, 1]
     return Measured(
-        {way: 1000 * values / steps for way, values in seconds.items()},
+        {way: 1000 * values / n_steps for way, values in seconds.items()},
         {way: rounds[-1][2] for way, rounds in costs.items()},
     )
 
 
-def multiply(link: Connection, dtype: str) -> None:
-    """Send the rate of one 2048³ matrix product, in floating-point operations a second: the median of 100."""
+def send_product_rate(link: Connection, dtype: str) -> None:
+    """Send the rate of one 2048³ matrix product, in floating-point operations per second: the median of 100."""
     import tensorflow as tf
 
     square = tf.cast(tf.random.uniform((2048, 2048)), dtype)
     rates = []
     for _ in range(120):
-        began = time.perf_counter()
+        start = time.perf_counter()
         tf.linalg.matmul(square, square).numpy()
-        rates.append(2 * 2048**3 / (time.perf_counter() - began))
+        rates.append(2 * 2048**3 / (time.perf_counter() - start))
     link.send(float(np.median(rates[20:])))

@@ -16,7 +16,8 @@ import psutil
 import pytest
 import yaml
 
-from noisy_digits import params, storage
+from noisy_digits._files import is_complete
+from noisy_digits.pipeline.parameters import read_parameters
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -26,6 +27,11 @@ hypothesis.settings.load_profile("no deadline")
 PATIENCE_S = 600
 """How long a test waits for what must happen before it calls it hung, however slow the machine."""
 
+TOY_PROJECT = """\
+title: Toys
+datasets: noisy_digits.data
+reference_collection: mnist
+"""
 TOY_PARAMS = """\
 title: A toy assignment
 question: What does a toy measure?
@@ -33,6 +39,8 @@ order: 1
 recipes:
   as_submitted: {learning_rate: 0.5}
   corrected: {learning_rate: 1.0}
+original_recipe: as_submitted
+corrected_recipe: corrected
 notebooks:
   1_measure:
     title: Measuring
@@ -40,44 +48,48 @@ notebooks:
     grid: {recipe: [as_submitted, corrected], scale: [0.5, 2.0]}
     overrides:
       - {where: {recipe: as_submitted, scale: 2.0}, set: {epochs: 7}}
-    seeds: 2
-    quick: {epochs: 1, seeds: 1}
-    headline: test_accuracy
-    submitted:
+    n_seeds: 2
+    quick: {epochs: 1, n_seeds: 1}
+    headline_metric: test_accuracy
+    reported:
       - {recipe: as_submitted, scale: 0.5, test_accuracy: 0.25}
   2_summary:
     title: Summing up
-    reads: [1_measure]
+    depends_on: [1_measure]
 """
+IMPORTS = """\
+from noisy_digits import results
+from noisy_digits.types import Count, Fraction, NonNegative, Positive"""
 MEASURE = """\
-measured = {seed: {"test_accuracy": learning_rate / (1 + scale) + seed / 100} for seed in range(seeds)}
-results.record(measured)"""
+rows = [{"seed": seed, "test_accuracy": learning_rate / (1 + scale) + seed / 100} for seed in range(n_seeds)]
+results.save_metrics(rows)"""
 MEASURE_PARAMETERS = """\
-scale: float = 0.5  # standard deviation of the noise
-learning_rate: float = 1.0  # of nothing
-noise_level: float = 0.1  # fraction of pixels
-scales: list = [0.1]  # standard deviations
-epochs: int = 2  # passes
-seeds: int = 1  # replicates"""
+scale: NonNegative = 0.5  # standard deviation of the noise
+learning_rate: Positive = 1.0  # of nothing
+noise_level: Fraction = 0.1  # fraction of pixels
+scales: list[NonNegative] = [0.1]  # standard deviations
+epochs: Count = 2  # passes
+n_seeds: Count = 1  # replicates"""
 SUMMARY = """\
-table = results.read("toy", "1_measure", collection)
-print(table["value"].sum())"""
+runs = results.load_metrics("toy/1_measure", collection=collection)
+print(runs["test_accuracy"].sum())"""
+SUMMARY_PARAMETERS = 'collection: str = "auto"'
 SMALL = {
     "mlp_noise": {
         "1_noise": {"grid": {"recipe": ["corrected"]}},
-        "2_training": {"grid": {"recipe": ["as_submitted", "corrected"], "scale": [0.0, 0.1]}, "overrides": []},
-        "3_with_and_without": {},
-        "4_scale_sweep": {},
+        "2_train": {"grid": {"recipe": ["as_submitted", "corrected"], "scale": [0.0, 0.1]}, "overrides": []},
+        "3_clean_vs_noisy": {},
+        "4_noise_sweep": {},
     },
-    "denoising": {"3a_cnn": {}, "4a_autoencoder": {"grid": {"architecture": ["dense"]}}, "4d_generation": {}},
+    "denoising": {"3a_cnn": {}, "4a_autoencoder": {"grid": {"autoencoder": ["dense"]}}, "4d_generation": {}},
 }
-"""What is kept of this project's params files, and what of it is changed: all kinds of runs, in half a minute."""
-FEW = {"epochs": 1, "train_size": 500, "test_size": 200, "seeds": 1}
+"""The notebooks of this project that ``small`` keeps, with what it changes: all kinds of runs, in half a minute."""
+FEW = {"epochs": 1, "train_size": 500, "test_size": 200, "n_seeds": 1}
 
 
 def write_notebook(path: Path, parameters: str, *cells: str) -> None:
-    """A notebook with a heading, an import, a parameters cell and more code cells."""
-    sources = [("# A toy notebook", None), ("from noisy_digits import results", []), (parameters, ["parameters"])]
+    """Write a notebook with a heading, imports, a parameters cell and more code cells."""
+    sources = [("# A toy notebook", None), (IMPORTS, []), (parameters, ["parameters"])]
     sources += [(cell, []) for cell in cells]
     content = [
         {"cell_type": "markdown", "id": f"c{i}", "metadata": {}, "source": source}
@@ -122,15 +134,15 @@ def built(built_once, tmp_path) -> Path:
 def make_toy(root: Path) -> Path:
     """Write the toy project to ``root``."""
     (root / "params").mkdir(parents=True)
+    (root / "project.yml").write_text(TOY_PROJECT)
     (root / "params" / "toy.yml").write_text(TOY_PARAMS)
     write_notebook(root / "notebooks" / "toy" / "1_measure.ipynb", MEASURE_PARAMETERS, MEASURE)
-    write_notebook(root / "notebooks" / "toy" / "2_summary.ipynb", 'collection: str = "auto"', SUMMARY)
-    shutil.copytree(REPOSITORY / "workflow", root / "workflow")
+    write_notebook(root / "notebooks" / "toy" / "2_summary.ipynb", SUMMARY_PARAMETERS, SUMMARY)
     return root
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without real MNIST, so that results do not depend on the machine."""
+    """Return this process's environment without real MNIST, so that results do not depend on the machine."""
     return {key: value for key, value in os.environ.items() if key not in ("NOISY_DIGITS_DATA", "CONDA_DEFAULT_ENV")}
 
 
@@ -160,7 +172,7 @@ def start(root: Path, stderr: int = subprocess.DEVNULL) -> subprocess.Popen:
 
 
 def kernels_among(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Give the notebook kernels among processes, any of which may end meanwhile."""
+    """Return the notebook kernels among processes, any of which may end meanwhile."""
     kernels = []
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -169,18 +181,23 @@ def kernels_among(processes: list[psutil.Process]) -> list[psutil.Process]:
     return kernels
 
 
+def copy_project(root: Path, *folders: str) -> Path:
+    """Copy folders of this project, and its project.yml, to ``root`` as a newcomer has them."""
+    for folder in folders:
+        ignored = shutil.ignore_patterns(".ipynb_checkpoints", "Untitled*")
+        shutil.copytree(REPOSITORY / folder, root / folder, ignore=ignored)
+    shutil.copy(REPOSITORY / "project.yml", root)
+    return root
+
+
 @pytest.fixture(scope="session")
 def copied(tmp_path_factory) -> Path:
     """This project as a newcomer has it, nothing run yet; of the many noises only a few, to save minutes."""
-    root = tmp_path_factory.mktemp("project")
-    for folder in ("notebooks", "params", "workflow"):
-        shutil.copytree(
-            REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "Untitled*")
-        )
+    root = copy_project(tmp_path_factory.mktemp("project"), "notebooks", "params", "workflow")
     for name, column, few in (
         ("mlp_noise", "scale", "[0.0, 0.1, 1.0]"),
         ("cnn_noise", "scale", "[0.0, 0.1, 3.0]"),
-        ("beyond", "trained_on", "[clean, salt_and_pepper_0.4]"),
+        ("beyond", "train_noise", "[clean, salt_and_pepper_0.4]"),
         ("beyond", "scale", "[0.5]"),
     ):
         file = root / "params" / f"{name}.yml"
@@ -193,19 +210,17 @@ def copied(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def small(tmp_path_factory) -> Path:
     """This project with few notebooks and grid points and very short trainings, not yet built."""
-    root = tmp_path_factory.mktemp("small")
-    for folder in ("notebooks", "workflow"):
-        shutil.copytree(REPOSITORY / folder, root / folder)
+    root = copy_project(tmp_path_factory.mktemp("small"), "notebooks")
     (root / "params").mkdir()
     for name, notebooks in SMALL.items():
-        described = yaml.safe_load((REPOSITORY / f"params/{name}.yml").read_text())
-        described = {key: described[key] for key in ("title", "question", "order", "recipes") if key in described} | {
-            "notebooks": {key: described["notebooks"][key] | changes for key, changes in notebooks.items()}
-        }
-        for key, notebook in described["notebooks"].items():
-            known = params.declared(root / f"notebooks/{name}/{key}.ipynb")
+        assignment = yaml.safe_load((REPOSITORY / f"params/{name}.yml").read_text())
+        kept = {key: assignment["notebooks"][key] | changes for key, changes in notebooks.items()}
+        for key, notebook in kept.items():
+            known = read_parameters(root / f"notebooks/{name}/{key}.ipynb")
             notebook["quick"] = {parameter: value for parameter, value in FEW.items() if parameter in known}
-        (root / f"params/{name}.yml").write_text(yaml.safe_dump(described, sort_keys=False))
+        dropped = ("claims", "cover_figure")
+        assignment = {key: value for key, value in assignment.items() if key not in dropped} | {"notebooks": kept}
+        (root / f"params/{name}.yml").write_text(yaml.safe_dump(assignment, sort_keys=False))
     return root
 
 
@@ -219,11 +234,10 @@ def uninterrupted(small, tmp_path_factory) -> tuple[Path, float]:
     return root, time.monotonic() - began
 
 
-def contents(root):
-    """Every result of a collection by its path, which records and models there are, and which whole pages."""
-    results = {
-        path: path.read_bytes() for path in [*root.glob("results/**/metrics.json"), *root.glob("results/*/*.csv")]
-    }
-    results |= {path.parent / "whole": storage.complete(path.parent) for path in root.glob("results/**/run.json")}
+def contents(root: Path) -> dict[Path, object]:
+    """Return what a build made: every result by its path, which runs are complete, and which pages are whole."""
+    files = [*root.glob("results/**/metrics.json"), *root.glob("results/*/*.csv"), *root.glob("results/*/plan.json")]
+    results: dict[Path, object] = {path: path.read_bytes() for path in files}
+    results |= {path.parent / "complete": is_complete(path.parent) for path in root.glob("results/**/run.json")}
     pages = {path: path.read_text().endswith("</html>\n") for path in root.glob("reports/**/*.html")}
     return {path.relative_to(root): content for path, content in (results | pages).items()}

@@ -1,56 +1,106 @@
-"""Noise for images: every image, and every call, gets a draw of its own from the generator it is given."""
+"""Noise for images. Every image and every call gets its own draw from the random generator that is passed in.
+
+To add a noise, decorate a function: ``@noise.register("speckle")``. ``add``, parameters of type ``NoiseSpec`` and
+tests then know it as "speckle_0.4".
+"""
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
-from noisy_digits.errors import UserError
-from noisy_digits.memory import aligned
+from noisy_digits._memory import empty_aligned
+from noisy_digits.errors import UserError, did_you_mean
+from noisy_digits.limits import Fraction, NonNegative, Positive
+from noisy_digits.registry import Registry
 
-NAME = r"clean|(gaussian|salt_and_pepper)_(\d+(?:\.\d+)?)"
-"""What ``add`` takes for a name: a kind with its scale or level, "gaussian_0.4", or "clean"."""
+NoiseFunction = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
 
+@dataclass(frozen=True)
+class Noise:
+    """A noise ``function`` of images (n, 28, 28), an amount and a generator; ``amount_type`` limits the amount."""
+
+    function: NoiseFunction
+    amount_type: Any
+
+
+NOISES: Registry[Noise] = Registry("noise")
+
+
+def register(name: str, amount: Any = Positive) -> Callable[[NoiseFunction], NoiseFunction]:
+    """Return a decorator that adds a noise function, whose amount has the type ``amount``, and returns it unchanged."""
+
+    def add_to_registry(function: NoiseFunction) -> NoiseFunction:
+        NOISES[name] = Noise(function, amount)
+        return function
+
+    return add_to_registry
+
+
+@register("gaussian", amount=NonNegative)
 def gaussian(images: np.ndarray, scale: float, rng: np.random.Generator) -> np.ndarray:
-    """Images plus independent normal noise of mean 0 and standard deviation ``scale``.
+    """Add independent normal noise of mean 0 and standard deviation ``scale`` to images of any shape.
 
-    ``images`` has any shape and is not changed; ``scale`` is in the units of the pixels: 0 to 1 as loaded,
-    training standard deviations once standardised. The result has the same shape, is float32 and is not clipped.
-    Raises ValueError for a scale that is negative or not finite. Source: the assignments of W1 and W2, which
-    name ``numpy.random.normal``.
+    ``scale`` is in pixel units: 0 to 1 for images as loaded, training standard deviations for standardized ones.
+    The result is a new float32 array and is not clipped. Raises UserError if the scale is negative or not finite.
+    Source: the assignments of W1 and W2, which name ``numpy.random.normal``.
     """
-    if not (np.isfinite(scale) and scale >= 0):
-        raise ValueError(f"noise.gaussian: scale is {scale}; a standard deviation is a number of 0 or more")
-    noisy = rng.standard_normal(dtype=np.float32, out=aligned(images.shape))
+    _validate_amount("gaussian", scale)
+    noisy = rng.standard_normal(dtype=np.float32, out=empty_aligned(images.shape))
     noisy *= np.float32(scale)
     noisy += images
     return noisy
 
 
+@register("salt_and_pepper", amount=Fraction)
 def salt_and_pepper(images: np.ndarray, noise_level: float, rng: np.random.Generator) -> np.ndarray:
-    """Images with each pixel replaced, with probability ``noise_level``, by 0 or 1 with equal probability.
+    """Replace each pixel with probability ``noise_level`` by 0 or 1, which are equally likely.
 
-    ``images`` has any shape, pixels from 0 to 1, and is not changed; the result has the same shape and is
-    float32. Level 0 changes nothing, level 1 leaves no pixel of the image. Raises ValueError for a level
+    ``images`` has any shape and pixels from 0 to 1; the result is a new float32 array. Raises UserError for a level
     outside 0 to 1. Source: W3, question 4.
     """
-    if not 0 <= noise_level <= 1:
-        raise ValueError(f"noise.salt_and_pepper: noise_level is {noise_level}; a fraction lies between 0 and 1")
-    noisy = rng.random(dtype=np.float32, out=aligned(images.shape))
+    _validate_amount("salt_and_pepper", noise_level)
+    noisy = rng.random(dtype=np.float32, out=empty_aligned(images.shape))
     kept = noisy >= noise_level
     noisy[...] = noisy >= noise_level / 2
     np.copyto(noisy, images, where=kept)
     return noisy
 
 
-def add(images: np.ndarray, name: str, rng: np.random.Generator) -> np.ndarray:
-    """Images with the noise that ``name`` stands for: "gaussian_0.4", "salt_and_pepper_0.2", or "clean" for none.
+def parse_spec(spec: str) -> tuple[str, float] | None:
+    """Split "gaussian_0.4" into the noise's name and its amount; return None for "clean", which is no noise.
 
-    Shapes and units are those of ``gaussian`` and ``salt_and_pepper``. Raises UserError for any other name.
+    Raises UserError if the noise is unknown, or if its amount is not a plain number or outside its limits.
     """
-    if not (said := re.fullmatch(NAME, name)):
-        raise UserError(f'unknown noise "{name}" (allowed: clean, gaussian_ or salt_and_pepper_ with a number)')
-    kind, amount = said.groups()
-    if kind is None:
+    if spec == "clean":
+        return None
+    parts = re.fullmatch(r"(.+)_([0-9]+(?:\.[0-9]+)?)", spec)
+    if not parts or parts[1] not in NOISES:
+        suggestion = did_you_mean(parts[1] if parts else spec, ["clean", *NOISES])
+        raise UserError(
+            f'unknown noise "{spec}": give clean, or a noise and its amount, as in gaussian_0.4{suggestion}'
+        )
+    return parts[1], _validate_amount(parts[1], parts[2])
+
+
+def add(images: np.ndarray, spec: str, rng: np.random.Generator) -> np.ndarray:
+    """Add the noise that ``spec`` names: "gaussian_0.4", "salt_and_pepper_0.2", or "clean" for none.
+
+    Shapes and units are those of the noise's function. Raises UserError for what ``parse_spec`` rejects.
+    """
+    if not (parsed := parse_spec(spec)):
         return images
-    return {"gaussian": gaussian, "salt_and_pepper": salt_and_pepper}[kind](images, float(amount), rng)
+    name, amount = parsed
+    return NOISES[name].function(images, amount, rng)
+
+
+def _validate_amount(name: str, amount: float | str) -> Any:
+    try:
+        return TypeAdapter(NOISES[name].amount_type).validate_strings(str(amount))
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].replace("Input", "it")
+        raise UserError(f"noise {name}: the amount is {amount}, but {reason}") from None

@@ -1,23 +1,40 @@
-"""Where the project is: the folder that holds params/ and notebooks/."""
+"""Find the project's folder and read its project.yml."""
 
 from pathlib import Path
 
+from pydantic import Field
+
+from noisy_digits._yaml import StrictModel, read_model
 from noisy_digits.errors import UserError
 
-PRECISION = "NOISY_DIGITS_PRECISION"
-"""Environment variable with the dtype policy that networks are made with; set by the build."""
+
+class Project(StrictModel):
+    """A project: a folder with params/ and notebooks/, and what its project.yml says."""
+
+    title: str = Field(default="", description="Title of the index; the name of the project's folder if left out.")
+    introduction: str = Field(default="", description="Paragraph under the title of the index.")
+    datasets: str | None = Field(
+        default=None, description="Module that provides the data sets, such as `noisy_digits.data`."
+    )
+    reference_collection: str | None = Field(
+        default=None, description="The collection whose numbers may be compared with reported ones; none if left out."
+    )
 
 
-def project_root(start: Path | None = None) -> Path:
-    """The nearest folder that holds both params/ and notebooks/, at or above ``start``.
+def find_project_root(start: Path | None = None) -> Path:
+    """Return the nearest folder that holds both params/ and notebooks/, at or above ``start`` (the working directory).
 
-    ``start`` is the working directory unless given. Raises UserError outside a project.
+    Raises UserError outside a project.
     """
     start = Path(start or ".").resolve()
     for folder in (start, *start.parents):
         if (folder / "params").is_dir() and (folder / "notebooks").is_dir():
             return folder
-    raise UserError(
-        f"{start} is not inside a project: no folder from there upwards holds both params/ and notebooks/; "
-        "change into the project's folder first"
-    )
+    raise UserError(f"{start} is not inside a project, a folder with params/ and notebooks/; change into one first")
+
+
+def read_project(root: Path) -> Project:
+    """Read project.yml in the folder ``root``, or the defaults if there is none. Raises UserError naming the key."""
+    path = root / "project.yml"
+    project = read_model(path, Project) if path.is_file() else Project()
+    return project if project.title else project.model_copy(update={"title": root.resolve().name})

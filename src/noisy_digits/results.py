@@ -1,234 +1,349 @@
-"""What the runs measured: written by notebooks, read by summaries, tabulated for everyone else."""
+"""Read and write run results. All writes are atomic."""
 
-import os
-import subprocess
-import sys
+import ast
+import csv
+import math
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
+import yaml
 
-from noisy_digits import params, schema, statistics
-from noisy_digits.errors import UserError
-from noisy_digits.project import project_root
-from noisy_digits.storage import COMPARABLE, RECORD, Collection, complete, read_metrics, write_json
+from noisy_digits import stats, tables
+from noisy_digits._environment import RunContext
+from noisy_digits._files import StoredRun, is_complete, read_metrics, read_plan, write_metrics
+from noisy_digits.errors import UserError, did_you_mean
+from noisy_digits.formatting import format_label, format_number
+from noisy_digits.project import find_project_root, read_project
 
 if TYPE_CHECKING:
     import keras
 
+Row = dict[str, Any]
+NOT_COORDINATES = ("seed", "metric", "value")
+RUN_FIRST = "run `make quick` (minutes) or `make reports`"
 
-def record(measured: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
-    """Hand over what a notebook measured: for each seed, its metrics by name (numbers, or lists of numbers).
 
-    Returns the numbers as a tidy table (seed, metric, value). In a build they are also written to the run's
-    metrics.json; in a notebook opened by hand nothing is written. Of a seed whose training ``diverged`` numbers that
-    are not finite are left out; anywhere else they raise UserError.
+def save_metrics(rows: Iterable[Mapping[str, Any]], *, coordinates: Sequence[str] = ()) -> pd.DataFrame:
+    """Save what a notebook measured, and return it as a table with a line for each of ``rows``.
+
+    A row is a mapping with "seed", those of the ``coordinates`` that its metrics depend on, and the metrics: all other
+    keys. In a build they are written to the run's metrics.json and ``attrs["collection"]`` of the table names the
+    collection; in a notebook opened by hand nothing is written, and it is "none".
+    Raises UserError for a metric that is not a finite number or is given twice. Where a training diverged (the row, or
+    the row of that seed without coordinates, has the metric "diverged") numbers that are not finite are left out.
     """
-    plain = {seed: _finite(seed, metrics) for seed, metrics in measured.items()}
-    if target := os.environ.get(RECORD):
-        write_json(Path(target) / "metrics.json", plain)
-    return pd.DataFrame(_rows(plain), columns=["seed", "metric", "value"])
-
-
-def _finite(seed: int, metrics: Mapping[str, Any]) -> dict[str, float | list[float]]:
-    arrays = {name: np.asarray(value, dtype=float) for name, value in metrics.items()}
-    finite = {name: array.tolist() for name, array in arrays.items() if np.isfinite(array).all()}
-    if "diverged" not in finite and (lost := arrays.keys() - finite.keys()):
-        name = min(lost)
-        raise UserError(f"results.record: {name} of seed {seed} is {metrics[name]}: record finite numbers alone")
-    return finite
-
-
-def _rows(measured: Mapping) -> Iterable[dict[str, Any]]:
-    for seed, metrics in measured.items():
-        for metric, value in metrics.items():
-            if np.ndim(value) == 0:
-                yield {"seed": int(seed), "metric": metric, "value": float(value)}
-
-
-def tidy(folder: Path, runs: Iterable[params.Run], grid: Iterable[str] | None = None) -> pd.DataFrame:
-    """The metrics of those ``runs`` that have any in ``folder`` (results/<collection>), one row a number.
-
-    Columns: seed, metric, value after the grid's: those of ``grid``, where given, or assignment, notebook and the grid
-    columns of all these runs.
-    """
-    runs = list(runs)
-    columns = ["assignment", "notebook", *dict.fromkeys(key for run in runs for key in run.point)]
-    rows = [
-        {"assignment": run.assignment, "notebook": run.notebook, **run.point, **row}
-        for run in runs
-        for row in _rows(read_metrics(folder / run.path))
-    ]
-    return pd.DataFrame(rows, columns=[*(columns if grid is None else grid), "seed", "metric", "value"])
-
-
-def keep(model: "keras.Model", seed: int) -> None:
-    """Keep a trained model, without its optimizer, beside the run's metrics; in Jupyter nothing is written.
-
-    ``model`` finds it, and Keras alone can open it.
-    """
-    if target := os.environ.get(RECORD):
-        bare = type(model).from_config(model.get_config())
-        bare.set_weights(model.get_weights())
-        bare.save(Path(target) / f"{model.name}_{seed}.keras")
-
-
-def read(assignment: str, notebook: str, collection: str = "auto") -> pd.DataFrame:
-    """Every number that ``notebook`` recorded over its grid: grid columns, seed, metric, value.
-
-    The table's ``attrs["collection"]`` says where they come from. Raises UserError as ``made`` does.
-    """
-    folder, runs = made(assignment, notebook, collection)
-    table = tidy(folder, runs, runs[0].point)
-    table.attrs["collection"] = folder.name
+    rows = [{key: _to_scalar(value) for key, value in row.items()} for row in rows]
+    points = [_read_point(row, coordinates) for row in rows]
+    diverged = {row["seed"] for row, point in zip(rows, points, strict=True) if "diverged" in row and len(point) == 1}
+    lines: list[Row] = []
+    tidy: dict[tuple, Row] = {}
+    for row, point in zip(rows, points, strict=True):
+        lines.append(dict(point))
+        for metric, value in row.items():
+            if metric in point or (_is_lost(value) and ("diverged" in row or row["seed"] in diverged)):
+                continue
+            place = (metric, *point.items())
+            if place in tidy:
+                raise UserError(f"results.save_metrics: {metric} of {_describe(point)} is given twice")
+            lines[-1][metric] = _to_number(value, metric, point)
+            tidy[place] = {**point, "metric": metric, "value": lines[-1][metric]}
+    context = RunContext.from_environment()
+    if context.record_folder:
+        write_metrics(context.record_folder, tidy.values())
+    table = pd.DataFrame(lines)
+    keys = [key for key in ("seed", *coordinates) if key in table]
+    table = table.reindex(columns=[*keys, *table.columns.difference(keys, sort=False)])
+    table.attrs["collection"] = context.collection or "none"
     return table
 
 
-def model(assignment: str, notebook: str, seed: int, collection: str = "auto", **point: Any) -> "keras.Model":
-    """The model that ``notebook`` kept at grid ``point`` for ``seed``.
+def _to_scalar(value: Any) -> Any:
+    """Return a NumPy number as one of Python's, with all its digits, and anything else as it is."""
+    return value.item() if getattr(value, "shape", None) == () else value
 
-    Raises UserError as ``made`` does, for a seed that was not trained, and for a file that is damaged or holds code.
+
+def _read_point(row: Row, coordinates: Sequence[str]) -> Row:
+    point = {key: row[key] for key in ("seed", *coordinates) if key in row}
+    if not isinstance(point.get("seed"), int):
+        raise UserError(f"results.save_metrics: the seed is {row.get('seed')!r}: every row needs one, a whole number")
+    for key, value in point.items():
+        if not isinstance(value, bool | int | float | str) or _is_lost(value):
+            raise UserError(f"results.save_metrics: the {key} is {value!r}: not a finite number, text, True or False")
+    return point
+
+
+def _is_lost(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _to_number(value: Any, metric: str, point: Row) -> int | float:
+    if not isinstance(value, int | float) or _is_lost(value):
+        hint = "; if it is a coordinate, name it in `coordinates`" if isinstance(value, str) else ""
+        raise UserError(f"results.save_metrics: {metric} of {_describe(point)} is {value!r}: not a finite number{hint}")
+    return int(value) if isinstance(value, bool) else value
+
+
+def _describe(point: Mapping[str, Any]) -> str:
+    return ", ".join(f"{format_label(name)} {format_label(value)}" for name, value in point.items())
+
+
+def load_metrics(notebook: str, *, coordinate: str | None = None, collection: str = "auto") -> pd.DataFrame:
+    """Load what ``notebook`` ("mlp_noise/2_train") measured: one line per grid point and seed.
+
+    The columns are the grid, "seed", and the metrics that depend on no coordinate; with a ``coordinate``, of which
+    every value has a line, those that depend on it alone. ``attrs["collection"]`` names the collection; "auto" is what
+    ``resolve_collection`` returns. Raises UserError if there are no such results.
     """
-    from noisy_digits.backend import keras
-
-    folder, runs = made(assignment, notebook, collection)
-    (run,) = (run for run in runs if point.items() <= run.point.items())
-    found = list((folder / run.path).glob(f"*_{seed}.keras"))
-    if len(found) != 1:
-        kept = len(list((folder / run.path).glob("*.keras")))
+    collection = resolve_collection(notebook, collection=collection)
+    grid, rows = _load_rows(find_project_root() / "results" / collection, notebook)
+    by_coordinates: dict[str, list[Row]] = {}
+    for row in rows:
+        by_coordinates.setdefault(", ".join(sorted(row.keys() - {*grid, *NOT_COORDINATES})), []).append(row)
+    if (coordinate or "") not in by_coordinates:
         raise UserError(
-            f"{folder.name}/{run.path}: there is no model of seed {seed}: {kept} were trained, from seed 0 on; "
-            f"ask for one of these, or build with SEEDS={seed + 1}"
+            f"results/{collection}: no metric of {notebook} depends on exactly the coordinate {coordinate or 'none'} "
+            f"(there: {'; '.join(names or 'none' for names in by_coordinates)})"
         )
+    lines: dict[tuple, Row] = {}
+    for row in by_coordinates[coordinate or ""]:
+        point = {key: row[key] for key in (*grid, "seed", *filter(None, [coordinate]))}
+        lines.setdefault(tuple(point.values()), point)[row["metric"]] = row["value"]
+    table = pd.DataFrame(list(lines.values()))
+    table.attrs["collection"] = collection
+    return table
+
+
+def _load_rows(folder: Path, notebook: str) -> tuple[list[str], list[Row]]:
+    """Return the grid columns of ``notebook`` and its tidy rows, from its runs or else from results.csv."""
+    if read_plan(folder) is not None:
+        runs = find_runs(notebook, folder.name)
+        rows = [{**run.point, **row} for run in runs for row in read_metrics(folder / run.path)]
+        return list(runs[0].point), rows
+    if not (rows := _read_csv(folder / "results.csv", notebook)):
+        raise UserError(f"results/{folder.name}: no results of {notebook}; {RUN_FIRST}")
+    return list(_read_params(notebook).get("grid", {})), rows
+
+
+def _read_csv(path: Path, notebook: str) -> list[Row]:
+    """Return the rows of ``notebook`` in a results.csv, without the columns that are empty there."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if f"{row.pop('assignment')}/{row.pop('notebook')}" == notebook]
+    return [{key: _parse_cell(text) for key, text in row.items() if text} for row in rows]
+
+
+def _parse_cell(text: str) -> Any:
     try:
-        return keras.models.load_model(found[0])
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{found[0]} cannot be opened ({reason}): delete it and run `make reports` again") from None
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
-def made(assignment: str, notebook: str, collection: str = "auto") -> tuple[Path, list[params.Run]]:
-    """The folder of a collection and the runs of ``notebook`` in it, all of which are there.
+def find_runs(notebook: str, collection: str = "built") -> list[StoredRun]:
+    """Return the runs of ``notebook`` in a collection that was built here, each with its ``path`` and ``point``.
 
-    ``collection`` "auto" is what ``resolve`` makes of it. Raises UserError where a named collection lacks runs.
+    Raises UserError if ``resolve_collection`` does, and if a run is missing.
     """
-    root = project_root()
-    if collection == "auto":
-        collection = resolve(collection, f"{assignment}/{notebook}")
-    folder, runs = root / "results" / collection, _runs(root, f"{assignment}/{notebook}")
-    missing = [run.path for run in runs if not complete(folder / run.path)]
-    if missing:
-        raise UserError(
-            f"results/{collection}: {len(missing)} of {len(runs)} runs of {assignment}/{notebook} are missing, "
-            f"{missing[0]} first; run `make reports` or `make quick`"
-        )
-    return folder, runs
-
-
-def resolve(collection: str, *notebooks: str) -> str:
-    """The one collection that everything in ``notebooks`` ("assignment/notebook") is read from.
-
-    "auto" is the first that has all their runs, of MNIST full, MNIST quick, Fashion-MNIST and digits; where there is
-    none the quick runs are made now, which takes a minute or two, and says so. Another name stands for itself.
-    """
-    if collection != "auto":
-        return collection
-    root = project_root()
-    if not (found := _first_complete(root, notebooks)):
-        for name in notebooks:
-            _make_quick(root, name)
-        found = _first_complete(root, notebooks)
-    print(f"Read from results/{found}.")
-    return found
-
-
-def dataset_of(collection: str) -> str:
-    """The data set of a collection: what its models were trained on."""
-    return collection.partition("-")[0]
-
-
-def _runs(root: Path, name: str) -> list[params.Run]:
-    runs = [run for run in params.plan(root, "quick") if f"{run.assignment}/{run.notebook}" == name]
-    if not runs:
-        raise UserError(f"results: params/ plans no notebook {name}")
+    collection = resolve_collection(notebook, collection=collection)
+    folder = find_project_root() / "results" / collection
+    runs = (read_plan(folder) or {}).get(notebook, [])
+    missing = [run.path for run in runs if not is_complete(folder / run.path)]
+    if missing or not runs:
+        counted = f"{len(missing)} of {len(runs)} runs of {notebook} are missing, {missing[0]} first" if missing else ""
+        raise UserError(f"results/{collection}: {counted or f'no runs of {notebook}'}; {RUN_FIRST}")
     return runs
 
 
-def _first_complete(root: Path, notebooks: Iterable[str]) -> str | None:
-    paths = [run.path for name in notebooks for run in _runs(root, name)]
-    datasets = ("mnist", "fashion_mnist", "digits")
-    for collection in (Collection(dataset, profile).name for dataset in datasets for profile in params.PROFILES):
-        if all(complete(root / "results" / collection / path) for path in paths):
-            return collection
-    return None
+def resolve_collection(*notebooks: str, collection: str = "auto") -> str:
+    """Return the one collection from which everything in ``notebooks`` is read, and print its name.
 
-
-def _make_quick(root: Path, name: str) -> None:
-    print(f"No results of {name} yet: making them now in the quick profile, {len(_runs(root, name))} short runs.")
-    command = [sys.executable, "-m", "noisy_digits", "build", "--profile", "quick", "--only", name]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    if done.returncode:
-        raise UserError(f"the quick runs of {name} failed; `make quick` shows why: {done.stderr.strip()[-300:]}")
-
-
-def published(assignment: str, notebook: str) -> pd.DataFrame:
-    """The write-up's own numbers for ``notebook`` from the params file: grid columns, metric, value."""
-    return submitted(schema.load(project_root() / "params" / f"{assignment}.yml").notebooks[notebook])
-
-
-def submitted(notebook: schema.Notebook) -> pd.DataFrame:
-    """The numbers that the write-up submitted for a notebook, one a row: grid columns, metric, value."""
-    return pd.DataFrame(
-        [
-            {**{key: row[key] for key in notebook.grid}, "metric": metric, "value": value}
-            for row in notebook.submitted
-            for metric, value in row.items()
-            if metric not in notebook.grid
-        ],
-        columns=[*notebook.grid, "metric", "value"],
-    )
-
-
-def literature(assignment: str, notebook: str) -> pd.DataFrame:
-    """The results from the literature to hold beside a notebook's: its grid columns and the fields of a Reference."""
-    references = schema.load(project_root() / "params" / f"{assignment}.yml").notebooks[notebook].literature
-    return pd.DataFrame([reference.at | reference.model_dump(exclude={"at"}) for reference in references])
-
-
-def reference_lines(assignment: str, notebook: str, collection: str) -> dict[str, float]:
-    """The literature's values by source, to be drawn where ``collection`` is MNIST in full; none elsewhere."""
-    references = literature(assignment, notebook)
-    return dict(zip(references["source"], references["value"], strict=True)) if collection == COMPARABLE else {}
-
-
-def caption(table: pd.DataFrame) -> str:
-    """Says of a table that ``read`` made where it comes from and how long it is."""
-    return f"The first of {len(table)} rows from the collection {table.attrs['collection']}"
-
-
-def comparable(published: pd.DataFrame, collection: str) -> pd.DataFrame:
-    """The published numbers where ``collection`` is MNIST in full; none of them elsewhere."""
-    return published if collection == COMPARABLE else published.iloc[:0]
-
-
-def beside_published(summary: pd.DataFrame, published: pd.DataFrame, collection: str) -> pd.DataFrame:
-    """The published numbers with ours beside them: the grid columns, metric, published, ours, difference, seed noise.
-
-    ``summary`` is what ``statistics.over_seeds`` makes. The difference, and whether it is within what another replicate
-    could give, are told where ``collection`` is MNIST in full; anywhere else they read "not comparable".
+    "built" is the first that was built here and holds all of them, "auto" that or else the first of which there is
+    only a results.csv, without models. The project's reference collection comes first, then full before quick, then
+    the order of names. Any other ``collection`` is returned as it is. Raises UserError if there is none.
     """
-    ours = statistics.lookup(summary)
-    keys = [column for column in published.columns if column != "value"]
+    if collection not in ("auto", "built"):
+        return collection
+    collection = _first_collection(notebooks, published=collection == "auto")
+    print(f"Read from results/{collection}.")
+    return collection
+
+
+def _first_collection(notebooks: Sequence[str], *, published: bool) -> str:
+    root = find_project_root()
+    reference = read_project(root).reference_collection
+    folders = [folder for folder in (root / "results").glob("*") if folder.is_dir()]
+    folders.sort(key=lambda folder: (folder.name != reference, "quick" in folder.name.split("-"), folder.name))
+    for only_csv in (False, True) if published else (False,):
+        for folder in folders:
+            if all(_holds(folder, notebook, only_csv) for notebook in notebooks):
+                return folder.name
+    raise UserError(f"no results of {' and '.join(notebooks)} yet: {RUN_FIRST}")
+
+
+def _holds(folder: Path, notebook: str, only_csv: bool) -> bool:
+    """Return True if the collection in ``folder`` has all runs of ``notebook``, or is a results.csv that has it."""
+    plan = read_plan(folder)
+    if only_csv:
+        return plan is None and bool(_read_csv(folder / "results.csv", notebook))
+    runs = (plan or {}).get(notebook)
+    return bool(runs) and all(is_complete(folder / run.path) for run in runs)
+
+
+def _read_params(notebook: str) -> Row:
+    """Return what the params file, which the build validates, says of a notebook."""
+    assignment, _, key = notebook.partition("/")
+    path = find_project_root() / "params" / f"{assignment}.yml"
+    notebooks = yaml.safe_load(path.read_text(encoding="utf-8"))["notebooks"] if path.is_file() else {}
+    if key not in notebooks:
+        known = [f"{assignment}/{other}" for other in notebooks]
+        raise UserError(f"results: params/ describes no notebook {notebook}{did_you_mean(notebook, known)}")
+    return notebooks[key]
+
+
+def collect_metrics(folder: Path, runs: Iterable[Any]) -> pd.DataFrame:
+    """Return the metrics of those ``runs`` of a plan that have any in ``folder`` (results/<collection>).
+
+    Each line of results.csv holds one number: assignment, notebook, all grid columns, all other coordinates, seed,
+    metric, value. Whole numbers stay whole; what a line does not depend on is NaN.
+    """
+    runs = list(runs)
+    columns = [key for run in runs for key in run.point] + [key for run in runs for key in run.coordinates]
+    columns = dict.fromkeys(["assignment", "notebook", *columns, *NOT_COORDINATES])
+    rows = [
+        {"assignment": run.assignment, "notebook": run.notebook, **run.point, **row}
+        for run in runs
+        for row in read_metrics(folder / run.path)
+    ]
+    return pd.DataFrame(rows, columns=list(columns), dtype=object)
+
+
+def dataset_name(collection: str) -> str:
+    """Return the data set of a collection, on which its models were trained."""
+    return collection.partition("-")[0]
+
+
+def is_reference(collection: str) -> bool:
+    """Return True if the numbers of ``collection`` may be compared with reported ones, as project.yml says."""
+    return collection == read_project(find_project_root()).reference_collection
+
+
+def save_model(model: "keras.Model", seed: int) -> None:
+    """Save a trained model, without its optimizer, for ``load_model``; in a notebook opened by hand save nothing."""
+    if folder := RunContext.from_environment().record_folder:
+        bare = type(model).from_config(model.get_config())
+        bare.set_weights(model.get_weights())
+        bare.save(folder / f"{model.name}_{seed}.keras")
+
+
+def load_model(notebook: str, seed: int, collection: str = "built", **point: Any) -> "keras.Model":
+    """Load the model that ``notebook`` saved for ``seed`` at the grid ``point``, such as ``autoencoder="dense"``.
+
+    Raises UserError as ``find_runs`` does, if ``point`` is not one run, for a seed that was not trained, and for a
+    file that is damaged or holds code.
+    """
+    import keras
+
+    collection = resolve_collection(notebook, collection=collection)
+    runs = [run for run in find_runs(notebook, collection) if point.items() <= run.point.items()]
+    if len(runs) != 1:
+        raise UserError(f"results.load_model: {notebook} has {len(runs)} runs at {_describe(point) or 'any point'}")
+    folder = find_project_root() / "results" / collection / runs[0].path
+    file = next(folder.glob(f"*_{seed}.keras"), None)
+    if file is None:
+        raise UserError(
+            f"{collection}/{runs[0].path}: there is no model of seed {seed}: {len(list(folder.glob('*.keras')))} were "
+            f"trained, from seed 0 on; ask for one of these, or build with SEEDS={seed + 1}"
+        )
+    try:
+        model: Any = keras.models.load_model(file)
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{file} cannot be opened ({reason}): delete it and run `make reports` again") from None
+    return model
+
+
+def load_reported(notebook: str) -> pd.DataFrame:
+    """Load the write-up's own numbers for ``notebook`` from its params file, one line per row there.
+
+    The columns are the grid, the coordinates, and the metrics; what a row does not give is NaN. ``attrs["keys"]`` lists
+    the grid columns and coordinates.
+    """
+    described = _read_params(notebook)
+    rows, grid = described.get("reported", []), described.get("grid", {})
+    keys = [*grid, *(key for key in described.get("coordinates", []) if any(key in row for row in rows))]
+    reported = pd.DataFrame(rows, columns=list(dict.fromkeys([*keys, *(key for row in rows for key in row)])))
+    reported.attrs["keys"] = keys
+    return reported
+
+
+def load_literature(notebook: str) -> pd.DataFrame:
+    """Load the results from the literature for ``notebook``: grid columns, network, source, differs, metric, value."""
+    references = _read_params(notebook).get("literature", [])
+    return pd.DataFrame([{**reference.pop("at", {}), **reference} for reference in references])
+
+
+def literature_values(notebook: str, collection: str) -> dict[str, float]:
+    """Return the values from the literature by source; nothing unless ``collection`` is the reference collection."""
+    references = load_literature(notebook).to_dict("records") if is_reference(collection) else []
+    return {reference["source"]: reference["value"] for reference in references}
+
+
+def compare_with_reported(
+    runs: pd.DataFrame, reported: pd.DataFrame, collection: str, keys: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Compare measured with reported numbers: key columns, metric, reported, ours, difference, within seed noise.
+
+    ``keys`` are the columns of ``reported`` that identify a point, by default its ``attrs["keys"]``; those that
+    ``runs`` lacks are left out. Within seed noise: inside the 95 % prediction interval for one more seed. Anywhere but
+    in the reference collection both are "not comparable". Raises UserError if a seed has two values at one point.
+    """
+    known = list(reported.attrs["keys"] if keys is None else keys)
+    keys = [key for key in known if key in reported and key in runs]
+    metrics = [column for column in reported if column not in known]
+    comparable = is_reference(collection)
     rows = []
-    for *key, value in published.itertuples(index=False, name=None):
-        mine, lost = (ours.get(k if len(k) > 1 else k[0]) for k in ((*key,), (*key[:-1], "diverged")))
-        told = ["not comparable", "not comparable"] if mine else ["–", "–"]
-        if mine and collection == COMPARABLE:
-            allowed = {True: "yes", False: "no", None: "needs replicates"}[statistics.allows(mine, value)]
-            told = [statistics.number(mine.mean - value, sign="+"), allowed]
-        diverged = f", {lost.n} diverged" if lost else ""
-        rows.append([*map(statistics.shown, key), value, f"{mine or 'not recorded'}{diverged}", *told])
-    return pd.DataFrame(rows, columns=[*keys, "published", "ours", "difference", "seed noise allows it"])
+    for line in reported.to_dict("records"):
+        ours = runs
+        for key in keys:
+            ours = ours.loc[ours[key].isna() if pd.isna(line[key]) else ours[key] == line[key]]
+        point = ["" if pd.isna(line[key]) else format_label(line[key]) for key in keys]
+        for metric in (metric for metric in metrics if pd.notna(line[metric])):
+            rows.append([*point, format_label(metric), line[metric], *_compare(ours, metric, line[metric], comparable)])
+    return pd.DataFrame(rows, columns=[*keys, "metric", "reported", "ours", "difference", "within seed noise"])
+
+
+def _compare(ours: pd.DataFrame, metric: str, reported: float, comparable: bool) -> tuple[str, str, str]:
+    lost = len(ours["diverged"].dropna()) if "diverged" in ours else 0
+    diverged = f", {lost} diverged" if lost else ""
+    measured = ours.dropna(subset=[metric]) if metric in ours else ours.iloc[:0]
+    if measured.empty:
+        return f"not recorded{diverged}", "–", "–"
+    if measured["seed"].duplicated().any():
+        raise UserError(f"results.compare_with_reported: {metric} has several values for one seed at one point")
+    summary = stats.summarize(measured[metric].to_numpy())
+    if not comparable:
+        return f"{summary}{diverged}", "not comparable", "not comparable"
+    within = {True: "yes", False: "no", None: "needs replicates"}[stats.in_prediction_interval(summary, reported)]
+    return f"{summary}{diverged}", format_number(summary.mean - reported, sign="+"), within
+
+
+def reported_table(runs: pd.DataFrame, notebook: str, **point: Any) -> tables.Table:
+    """Compare ``runs`` with what was reported for ``notebook`` at the grid ``point``, such as ``autoencoder="dense"``.
+
+    Reported rows at grid values or coordinates that ``runs`` does not have are left out.
+    """
+    reported = load_reported(notebook)
+    for key, value in point.items():
+        reported = reported.loc[reported[key] == value].drop(columns=key)
+    for key in reported.columns.intersection(runs.columns).intersection(reported.attrs["keys"]):
+        reported = reported.loc[reported[key].isin(runs[key])]
+    return tables.Table(compare_with_reported(runs, reported, runs.attrs["collection"]), "Reported and reproduced")
+
+
+def caption(runs: pd.DataFrame) -> str:
+    """Return a caption for the first lines of a table that ``load_metrics`` returned: its length and its origin."""
+    return f"The first of {len(runs)} rows from the collection {runs.attrs['collection']}"

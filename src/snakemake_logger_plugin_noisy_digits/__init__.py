@@ -1,73 +1,108 @@
-"""Snakemake's progress in plain lines: which run ended, how many are done, which are going, how long is left.
+"""Print Snakemake's progress in plain lines: what finished, how much is done, what is running, how long is left.
 
-Snakemake's own lines name jobs by number and give no time. snakemake-logger-plugin-rich, the published one nearest to
-this, does not say which runs are going and prints a failed run's whole notebook, which is its log.
+Snakemake's own lines name jobs by number and give no time. The published snakemake-logger-plugin-rich, the closest
+alternative, does not name the running jobs and prints the whole notebook of a failed run, which is its log.
 """
 
 import logging
 import sys
 import time
+from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from noisy_digits.progress import duration
+from noisy_digits.formatting import format_duration
 
-NOTHING = "Nothing to be done"
+NOTHING_TO_DO = "Nothing to be done"
 NOTEBOOK = "notebook.ipynb"
-"""A run's own log, which its page shows."""
-NAMED = 4
-"""So many of the runs that are going are named; a cluster may have hundreds."""
+"""The log of a run, which its page shows."""
+TARGET = "all"
+"""The rule that makes nothing itself."""
+MAX_NAMED = 4
+"""Running jobs named per line; a cluster may have hundreds."""
 
 
 class LogHandler(LogHandlerBase):
-    """One line on standard error for each run that ends; warnings and errors as Snakemake says them."""
+    """Print one line per job to standard error when it starts and when it ends, and Snakemake's warnings and errors."""
 
-    writes_to_stream = True
-    writes_to_file = False
-    has_filter = True
-    has_formatter = False
-    needs_rulegraph = False
+    @property
+    def writes_to_stream(self) -> bool:
+        """Write to standard error."""
+        return True
+
+    @property
+    def writes_to_file(self) -> bool:
+        """Write no file."""
+        return False
+
+    @property
+    def has_filter(self) -> bool:
+        """Choose the records in ``emit``."""
+        return True
+
+    @property
+    def has_formatter(self) -> bool:
+        """Use Snakemake's formatter for its warnings and errors."""
+        return False
+
+    @property
+    def needs_rulegraph(self) -> bool:
+        """Use no graph of the rules."""
+        return False
 
     def __post_init__(self) -> None:
-        """Begin with no run known; where a disk is full, Snakemake's log on it shall not hide these lines."""
+        """Start without jobs. On a full disk Snakemake's own log fails; that must not hide these lines."""
         logging.raiseExceptions = False
         self.total = 0
-        self.ended: set[int] = set()
-        self.began = time.monotonic()
-        self.going: dict[int, tuple[str, float]] = {}
+        self.finished: set[int] = set()
+        self.started = time.monotonic()
+        self.running: dict[int, tuple[str, float]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print what a record says."""
+        """Print the line for a record, if it is worth one."""
+        job: Any = record  # an event of a job has more attributes
         event = getattr(record, "event", None)
         if event == LogEvent.RUN_INFO:
-            self.total = sum(count for rule, count in record.stats.items() if rule not in ("all", "total"))
+            self.total = sum(count for rule, count in job.stats.items() if rule not in (TARGET, "total"))
         elif event == LogEvent.JOB_INFO:
-            name = record.wildcards.get("run", record.rule_name)
-            self.going[record.jobid] = name, time.monotonic()
-            self.ended.discard(record.jobid)  # it failed, and is tried again
-            if name != "all":
-                print(f"[{len(self.ended)}/{self.total}] {name} begins", file=sys.stderr, flush=True)
+            self._start(job.jobid, job.wildcards.get("run", job.rule_name))
         elif event == LogEvent.JOB_FINISHED:
-            self._ended(record.job_id, "")
+            self._end(job.job_id, "finished in")
         elif event == LogEvent.JOB_ERROR:
-            elsewhere = [log for log in record.log if not log.endswith(NOTEBOOK)]  # what a cluster's job said
-            self._ended(record.jobid, "FAILED ", f", see {', '.join(elsewhere)}" if elsewhere else "")
-        elif record.levelno >= logging.WARNING or record.getMessage().startswith(NOTHING):
-            print(self.format(record), file=sys.stderr, flush=True)
+            logs = [log for log in job.log if not log.endswith(NOTEBOOK)]  # what a cluster's job printed
+            self._end(job.jobid, "FAILED after", f", see {', '.join(logs)}" if logs else "")
+        elif record.levelno >= logging.WARNING or record.getMessage().startswith(NOTHING_TO_DO):
+            _print(self.format(record))
 
-    def _ended(self, job: int, mark: str, said_in: str = "") -> None:
-        name, started = self.going.pop(job, ("all", 0.0))
-        if name == "all":
+    def _start(self, job: int, name: str) -> None:
+        self.running[job] = name, time.monotonic()
+        self.finished.discard(job)  # a failed job is retried
+        if name != TARGET:
+            _print(f"[{len(self.finished)}/{self.total}] {name} started")
+
+    def _end(self, job: int, verb: str, where: str = "") -> None:
+        name, started = self.running.pop(job, (TARGET, 0.0))
+        if name == TARGET:
             return
-        now = time.monotonic()
-        self.ended.add(job)
-        done = len(self.ended)
-        line = f"[{done}/{self.total}] {mark}{name} in {duration(now - started)}{said_in}"
-        if self.going:
-            first = [name for name, _ in list(self.going.values())[:NAMED]]
-            more = len(self.going) - len(first)
-            line += f"; going: {', '.join(first)}{f' and {more} more' if more else ''}"
-        if left := self.total - done:
-            line += f"; {left} left, {duration((now - self.began) / done * left)} if they are like those done"
-        print(line, file=sys.stderr, flush=True)
+        self.finished.add(job)
+        took = format_duration(time.monotonic() - started)
+        _print(f"[{len(self.finished)}/{self.total}] {name} {verb} {took}{where}{self._running()}{self._remaining()}")
+
+    def _running(self) -> str:
+        if not self.running:
+            return ""
+        named = [name for name, _ in list(self.running.values())[:MAX_NAMED]]
+        more = len(self.running) - len(named)
+        return f"; running: {', '.join(named)}" + (f" and {more} more" if more else "")
+
+    def _remaining(self) -> str:
+        done = len(self.finished)
+        if done >= self.total:
+            return ""
+        seconds = (time.monotonic() - self.started) / done * (self.total - done)
+        return f"; {self.total - done} left, about {format_duration(seconds)}"
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,241 @@
+"""The command ``noisy-digits``, which the Makefile and Snakemake call."""
+
+import argparse
+import errno
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+
+from noisy_digits._environment import PRECISIONS
+from noisy_digits._files import is_complete
+from noisy_digits.errors import UserError, did_you_mean
+from noisy_digits.pipeline.datasets import load_datasets
+from noisy_digits.pipeline.plan import PROFILES, Run, plan_runs
+from noisy_digits.pipeline.store import Collection, acquire_lock, write_plan
+from noisy_digits.project import find_project_root, read_project
+
+SNAKEFILE = Path(__file__).parent / "pipeline" / "Snakefile"
+SNAKEMAKE_OPTIONS = (
+    "--keep-going",  # a failed run does not stop the others
+    "--rerun-incomplete",  # what a killed build left half-made is made again
+    "--nolock",  # a build holds a lock of its own, which ends with it
+    *("--workflow-profile", "none"),
+    *("--logger", "noisy-digits"),
+)
+REQUIRED_MB = 100
+"""Disk space that a build needs to start: about what its results and pages take."""
+REMEDIES = {
+    errno.ENOSPC: "free some space on that disk",
+    errno.EDQUOT: "free some of your quota",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it writable",
+    errno.EPERM: "make it writable",
+    errno.ENOTDIR: "move that file out of the way",
+    errno.EEXIST: "move it out of the way",
+    errno.EISDIR: "move that folder out of the way",
+}
+"""What to do about the errors of an operating system, by number."""
+
+
+def build(arguments: argparse.Namespace) -> None:
+    """Make every run, page and index that is missing or out of date."""
+    root = find_project_root()
+    plan = plan_runs(root, arguments.profile, arguments.seeds)
+    notebooks = dict.fromkeys(f"{run.assignment}/{run.notebook}" for run in plan)
+    if arguments.only and arguments.only not in notebooks:
+        raise UserError(f"--only {arguments.only}: no such notebook{did_you_mean(arguments.only, notebooks)}")
+    profile_dir = arguments.profile_dir and _check_profile_dir(arguments.profile_dir)
+    free = shutil.disk_usage(root).free / 1e6
+    if free < REQUIRED_MB:
+        raise UserError(f"{root}: its disk has {free:.0f} MB free, and a build needs {REQUIRED_MB} MB. Free some space")
+    collection = _find_collection(root, arguments)
+    folder = root / "results" / collection.name
+    acquire_lock(folder, wait=False)
+    write_plan(folder, plan)
+    _discard_incomplete(folder, plan)
+    os.chdir(root)
+    os.execv(sys.executable, [sys.executable, *_snakemake(collection, arguments, profile_dir)])
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Execute one notebook at one grid point; write its results and its page."""
+    from noisy_digits.pipeline.execute import execute_run, exit_with_parent
+    from noisy_digits.reports.pages import check_renderable, write_page
+
+    if arguments.of_build:
+        exit_with_parent()
+    root = find_project_root()
+    plan = plan_runs(root, arguments.profile, arguments.seeds)
+    runs = {run.path: run for run in plan}
+    if arguments.path not in runs:
+        raise UserError(f"params/ plans no run {arguments.path}{did_you_mean(arguments.path, runs)}")
+    planned, collection = runs[arguments.path], _collection(root, arguments)
+    check_renderable(root, planned)
+    if not arguments.of_build:
+        write_plan(root / "results" / collection.name, plan)
+    execute_run(planned, root, collection)
+    write_page(root, planned, collection)
+
+
+def index(arguments: argparse.Namespace) -> None:
+    """Tabulate the results, update the pages, and write the index."""
+    from noisy_digits.reports.index import write_index
+
+    root = find_project_root()
+    write_index(root, plan_runs(root, arguments.profile, arguments.seeds), _collection(root, arguments))
+
+
+def readme(arguments: argparse.Namespace) -> None:
+    """Update the figures and the verdicts in README.md from the results."""
+    from noisy_digits.reports.readme import update_readme
+
+    root = find_project_root()
+    update_readme(root, plan_runs(root, arguments.profile, arguments.seeds), _collection(root, arguments))
+
+
+def show_data(arguments: argparse.Namespace) -> None:
+    """Find or download a data set, and verify it."""
+    datasets = load_datasets(read_project(find_project_root()))
+    name = datasets.resolve_dataset(arguments.dataset)
+    if name is None:
+        raise UserError("this project has no data sets; project.yml may name a module: `datasets: noisy_digits.data`")
+    print(f"{name}: {datasets.dataset_title(name)}, verified, SHA-256 {datasets.dataset_sha256(name)}")
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Check every params file against its notebooks and count the runs they plan."""
+    plan = plan_runs(find_project_root(), arguments.profile, arguments.seeds)
+    print(f"{len(plan)} runs planned from {len({run.assignment for run in plan})} params files, no errors")
+
+
+def show_params_reference(arguments: argparse.Namespace) -> None:
+    """Print the reference of all keys of params files, docs/params.md."""
+    from noisy_digits.pipeline import reference
+
+    print(reference.render(), end="")
+
+
+def _find_collection(root: Path, arguments: argparse.Namespace) -> Collection:
+    """Return the collection to build; its data set is found or downloaded."""
+    dataset = load_datasets(read_project(root)).resolve_dataset(arguments.dataset)
+    return Collection(dataset, arguments.profile, arguments.precision)
+
+
+def _collection(root: Path, arguments: argparse.Namespace) -> Collection:
+    """Return the collection that the options name; a data set is searched for only if the option is "auto"."""
+    if arguments.dataset not in load_datasets(read_project(root)).DATASET_NAMES:
+        return _find_collection(root, arguments)
+    return Collection(arguments.dataset, arguments.profile, arguments.precision)
+
+
+def _check_profile_dir(folder: Path) -> Path:
+    """Return the absolute path of a Snakemake profile after checking that it names an executor that is here."""
+    try:
+        settings = yaml.safe_load((folder / "profile.yaml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"--profile-dir {folder}: there is no profile.yaml; see workflow/README.md") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--profile-dir {folder}: profile.yaml is not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(settings, dict) or "executor" not in settings:
+        raise UserError(f"--profile-dir {folder}: profile.yaml names no executor; see workflow/README.md")
+    if settings["executor"] == "slurm" and not shutil.which("sbatch"):
+        raise UserError(
+            f"--profile-dir {folder}: the profile is for SLURM, and its command sbatch is not installed here. "
+            "Run this on a login node of the cluster"
+        )
+    return folder.resolve()
+
+
+def _discard_incomplete(folder: Path, plan: Sequence[Run]) -> None:
+    """Remove the metrics of runs whose record or models are missing, so that Snakemake makes these runs again."""
+    for run_folder in (folder / planned.path for planned in plan):
+        if not is_complete(run_folder):
+            (run_folder / "metrics.json").unlink(missing_ok=True)
+
+
+def _snakemake(collection: Collection, arguments: argparse.Namespace, profile_dir: Path | None) -> list[str]:
+    """Return the arguments with which Python runs Snakemake."""
+    config = {
+        "collection": collection.name,
+        "dataset": collection.dataset,
+        "profile": arguments.profile,
+        "precision": arguments.precision,
+        "seeds": arguments.seeds,
+        "only": arguments.only,
+    }
+    cores = arguments.cores or (None if profile_dir else os.cpu_count())
+    return [
+        *("-m", "snakemake", "--snakefile", str(SNAKEFILE), *SNAKEMAKE_OPTIONS),
+        *(("--profile", str(profile_dir)) if profile_dir else ()),
+        *(("--cores", str(cores)) if cores else ()),
+        *("--config", *(f"{key}={json.dumps(value)}" for key, value in config.items() if value)),
+    ]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="noisy-digits", description="Run the notebooks over their grids and render the reports.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    dataset, plan, precision = (_Parser(add_help=False) for _ in range(3))
+    dataset.add_argument("--dataset", default="auto", help='a data set of the project, or "auto"')
+    plan.add_argument("--profile", default=PROFILES[0], help=" or ".join(PROFILES))
+    plan.add_argument("--seeds", type=_positive, help="replicates, instead of each notebook's own number")
+    precision.add_argument("--precision", default=PRECISIONS[0], help=" or ".join(PRECISIONS))
+    added = {}
+    for name, function, parents in (
+        ("build", build, [dataset, plan, precision]),
+        ("run", run, [dataset, plan, precision]),
+        ("index", index, [dataset, plan, precision]),
+        ("readme", readme, [dataset, plan, precision]),
+        ("data", show_data, [dataset]),
+        ("check", check, [plan]),
+        ("params-reference", show_params_reference, []),
+    ):
+        added[name] = commands.add_parser(name, help=function.__doc__, description=function.__doc__, parents=parents)
+        added[name].set_defaults(function=function)
+    added["build"].add_argument("--cores", type=_positive, help="processors to use (default: all of this machine)")
+    added["build"].add_argument("--profile-dir", type=Path, help="a Snakemake profile, to run on other machines")
+    added["build"].add_argument("--only", default="", help="build only this assignment/notebook, without the index")
+    added["run"].add_argument("--of-build", action="store_true", help="end as soon as the build that started it ends")
+    added["run"].add_argument("path", help="a grid point: cnn_noise/2_train/recipe~corrected/scale~0.5")
+    return parser
+
+
+def main() -> None:
+    """Run the command line.
+
+    A mistake of the user or a refusal of the operating system is one line on standard error and exit status 2; an
+    interruption is one line and exit status 130.
+    """
+    try:
+        arguments = _make_parser().parse_args()
+        arguments.function(arguments)
+    except UserError as error:
+        print(f"noisy-digits: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        logging.disable()  # interrupted libraries have nothing to add
+        print("noisy-digits: interrupted; run the same command to resume", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        if error.errno not in REMEDIES:
+            raise
+        print(f"noisy-digits: {error}: {REMEDIES[error.errno]}, then run the same command again", file=sys.stderr)
+        sys.exit(2)

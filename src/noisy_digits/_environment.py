@@ -1,0 +1,79 @@
+"""The environment variables through which a build and its notebooks speak, and those that belong to the user."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+RECORD = "NOISY_DIGITS_RECORD"
+PROGRESS = "NOISY_DIGITS_PROGRESS"
+PRECISION = "NOISY_DIGITS_PRECISION"
+COLLECTION = "NOISY_DIGITS_COLLECTION"
+DATA = "NOISY_DIGITS_DATA"
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+"""The dtype policies of Keras that models may be built with, the usual one first."""
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+THREADS = 1
+"""Per notebook. One single-threaded notebook per processor is faster than fewer with several; see benchmarks/."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The folder for a notebook's metrics and models, the file for its progress, its precision and its collection.
+
+    Opened by hand, a notebook has no folder, file or collection, and records nothing.
+    """
+
+    record_folder: Path | None = None
+    progress_file: Path | None = None
+    precision: str = PRECISIONS[0]
+    collection: str | None = None
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        precision = os.environ.get(PRECISION) or PRECISIONS[0]
+        return cls(_path(RECORD), _path(PROGRESS), precision, os.environ.get(COLLECTION))
+
+    def to_environment(self) -> dict[str, str]:
+        values = {RECORD: self.record_folder, PROGRESS: self.progress_file, COLLECTION: self.collection}
+        return {name: str(value) for name, value in values.items() if value} | {PRECISION: self.precision}
+
+
+def kernel_variables() -> dict[str, str]:
+    """Return the variables that every notebook's kernel must be started with: TensorFlow and Keras read most once."""
+    variables = dict.fromkeys(THREAD_VARIABLES, str(THREADS)) | {
+        "KERAS_BACKEND": "tensorflow",
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several notebooks share a GPU; each takes the memory that it needs
+    }
+    if folder := data_folder():
+        variables[DATA] = str(folder.resolve())  # a kernel works in the folder of its notebook
+    return variables
+
+
+def data_folder() -> Path | None:
+    return _path(DATA)
+
+
+def keras_home() -> Path | None:
+    return _path("KERAS_HOME")
+
+
+def log_epoch(epoch: int, epochs: int, device: str) -> None:
+    """Add a line to the progress file, if there is one: ``epoch`` (from 1) of ``epochs`` is over, on ``device``."""
+    if file := RunContext.from_environment().progress_file:
+        with file.open("a", encoding="utf-8") as lines:
+            print(json.dumps({"epoch": epoch, "epochs": epochs, "device": device}), file=lines)
+
+
+def read_epochs(path: Path) -> list[dict[str, Any]]:
+    """Return what ``log_epoch`` wrote to a progress file, line by line; nothing if there is no such file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+def _path(variable: str) -> Path | None:
+    value = os.environ.get(variable)
+    return Path(value) if value else None

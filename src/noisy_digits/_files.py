@@ -1,0 +1,113 @@
+"""Read and write the files of a run. All writes are atomic: a file appears whole or not at all."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import FiniteFloat, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from noisy_digits.errors import UserError
+
+
+@with_config(strict=True)
+class MetricRow(TypedDict, extra_items=bool | int | FiniteFloat | str):
+    """A measured number with its seed and, as extra items, the coordinates that it depends on."""
+
+    seed: int
+    metric: str
+    value: int | FiniteFloat
+
+
+class RunRecord(TypedDict):
+    """The circumstances of a run, as its run.json holds them."""
+
+    point: dict[str, Any]
+    parameters: dict[str, Any]
+    models: list[str]
+    started: str
+    seconds: float
+    peak_memory_mb: int
+    threads: int
+    device: str | None
+    precision: str
+    machine: str
+    versions: dict[str, str]
+    revision: str | None
+    data_sha256: str | None
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run of a collection: its folder below results/<collection>, and its grid point."""
+
+    path: str
+    point: dict[str, Any]
+
+
+class StoredPlan(TypedDict):
+    """The runs of a collection by notebook, as its plan.json holds them."""
+
+    notebooks: dict[str, list[StoredRun]]
+
+
+_adapter = cache(TypeAdapter)
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Read the rows of a run's metrics.json; none if there is no such file. Raises UserError if it is damaged."""
+    return _read(folder / "metrics.json", list[MetricRow]) or []
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """Read a run's run.json. Raises UserError if it is damaged."""
+    return _read(folder / "run.json", RunRecord)
+
+
+def read_plan(folder: Path) -> dict[str, list[StoredRun]] | None:
+    """Read the runs by notebook from a collection's plan.json. Raises UserError if it is damaged."""
+    plan = _read(folder / "plan.json", StoredPlan)
+    return plan and plan["notebooks"]
+
+
+def is_complete(folder: Path) -> bool:
+    """Return True if a run's folder holds its record, its metrics and every model that it saved."""
+    try:
+        record = read_record(folder)
+    except UserError:
+        return False
+    return record is not None and all((folder / name).is_file() for name in ("metrics.json", *record["models"]))
+
+
+def _read(path: Path, kind: Any) -> Any:
+    try:
+        return _adapter(kind).validate_json(path.read_bytes()) if path.is_file() else None
+    except ValidationError as error:
+        found = error.errors()[0]
+        reason = ": ".join([*map(str, found["loc"]), found["msg"]])
+        raise UserError(f"{path} is damaged ({reason}): delete it and run `make reports` again") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, creating its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write ``content`` to ``path``. Floats keep every digit, keys their order."""
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def write_metrics(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a run's metrics.json, one row per line."""
+    lines = ",\n".join(json.dumps(row, sort_keys=True, allow_nan=False) for row in rows)
+    write_text(folder / "metrics.json", f"[\n{lines}\n]\n")

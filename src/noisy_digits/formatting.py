@@ -1,0 +1,26 @@
+"""Format numbers, grid values, intervals and durations as tables, figures and messages show them."""
+
+
+def format_number(value: float, sign: str = "") -> str:
+    """Return a measured value as text: 0.9713, 1.2e-05, 28,015, 1.8e+07. ``sign`` "+" marks positive values."""
+    size = abs(value)
+    digits = ".2g" if 0 < size < 0.001 else ".4f" if size < 100 else ",.0f" if size < 1e6 else ".3g"
+    return f"{value:{sign}{digits}}"
+
+
+def format_label(level: object) -> str:
+    """Return a grid value or the name of a metric as text: 0.5, 4, as submitted."""
+    return f"{level:g}" if isinstance(level, float) else str(level).replace("_", " ")
+
+
+def format_interval(low: float, high: float) -> str:
+    """Return an interval as text: 0.9621 to 0.9713."""
+    return f"{format_number(low)} to {format_number(high)}"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as text: 41 s, 7 min, 2 h 5 min."""
+    minutes = round(seconds / 60)
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

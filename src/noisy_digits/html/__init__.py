@@ -1,1 +1,0 @@
-"""Web pages from plain data: one per executed notebook, and the index of a collection."""

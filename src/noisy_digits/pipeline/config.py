@@ -1,0 +1,196 @@
+"""The models of a params file: what may stand in it, and what it means. docs/params.md is made from them."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, JsonValue, model_validator
+
+from noisy_digits._yaml import StrictModel, read_model
+from noisy_digits.errors import UserError, did_you_mean
+from noisy_digits.limits import Count
+
+MAX_GRID_POINTS = 10_000
+"""Most grid points of one notebook. No study has that many, and a plan of them is still made in seconds."""
+RESERVED = ("assignment", "notebook", "seed", "metric", "value")
+"""Columns of results.csv that are neither grid columns nor coordinates."""
+
+
+def _check_scalar(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str) or value != value:
+        raise UserError("not a number, text, true or false")
+    return value
+
+
+Scalar = Annotated[JsonValue, AfterValidator(_check_scalar)]
+Values = dict[str, JsonValue]
+
+
+class Override(StrictModel):
+    """Parameters with other values at some grid points."""
+
+    where: Values = Field(min_length=1, description="Grid values that select the grid points.")
+    set: Values = Field(min_length=1, description="Parameters and their values there.")
+
+
+class Reference(StrictModel):
+    """A result from the literature, to be compared with ours."""
+
+    network: str = Field(description="What was trained.")
+    source: str = Field(description="Where it was published.")
+    differs: str = Field(description="What was done differently from here.")
+    metric: str = Field(description="The metric of ours that it is compared with.")
+    value: float = Field(description="The published value.")
+    at: dict[str, Scalar] = Field(default={}, description="Where: a value for every grid column, and for coordinates.")
+
+
+class NotebookConfig(StrictModel):
+    """How to run one notebook: what is fixed, what varies, and what it records.
+
+    Each notebook in `depends_on` is listed before this one, or belongs to an assignment with a lower `order`.
+    """
+
+    title: str = Field(description="Title on the index.")
+    fixed: Values = Field(default={}, description="Parameters and their values, instead of the notebook's defaults.")
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        default={}, description="Values to combine, by parameter; `recipe` varies the recipe."
+    )
+    overrides: list[Override] = Field(default=[], description="Exceptions at some grid points.")
+    n_seeds: Count = Field(default=1, description="Number of seeds, for a notebook with a parameter `n_seeds`.")
+    quick: Values = Field(default={}, description="Parameters in the quick profile; they override all others.")
+    depends_on: list[str] = Field(
+        default=[], description="What it reads: `2_train` of this file, or `assignment/notebook`."
+    )
+    coordinates: list[str] = Field(
+        default=[], description="Further columns that metrics depend on, as in `save_metrics`."
+    )
+    headline_metric: str | None = Field(default=None, description="The metric that the index shows for every run.")
+    headline_at: dict[str, Scalar] = Field(default={}, description="The coordinates at which the index shows it.")
+    reported: list[dict[str, Scalar]] = Field(
+        default=[], description="The write-up's numbers: rows of grid columns, coordinates, metrics."
+    )
+    literature: list[Reference] = Field(default=[], description="Results from the literature.")
+
+    @model_validator(mode="after")
+    def _check_columns(self) -> Self:
+        columns = [*self.grid, *self.coordinates]
+        for column in columns:
+            if column in RESERVED:
+                raise UserError(f"a grid column or coordinate cannot be called {column} (nor {', '.join(RESERVED)})")
+            if columns.count(column) > 1:
+                raise UserError(f"grid and coordinates: {column} appears twice")
+        points = math.prod(map(len, self.grid.values()))
+        if points > MAX_GRID_POINTS:
+            raise UserError(
+                f"grid: {points:,} points; at most {MAX_GRID_POINTS:,}: leave out values, or split the notebook"
+            )
+        if self.headline_at and not self.headline_metric:
+            raise UserError("headline_at: there is no headline_metric")
+        for key in self.headline_at:
+            if key not in self.coordinates:
+                raise UserError(f"headline_at.{key}: not a coordinate{did_you_mean(key, self.coordinates)}")
+        return self
+
+
+class Contrast(StrictModel):
+    """What a claim subtracts, seed by seed: another metric, the same metric at another point, or both."""
+
+    metric: str | None = Field(default=None, description="The metric to subtract; that of the claim if left out.")
+    at: Values = Field(default={}, description="Where it is taken, if that differs from the claim's `at`.")
+
+
+class Claim(StrictModel):
+    """A claim of a write-up and the numbers that decide it: they must lie in the region given.
+
+    The number is `metric` at `at`, minus `minus`. With `along` it is the change from each level of a column to the
+    next. With `largest_change_at` as well, it is the change to that level minus each other change. `at` gives a value,
+    or a list of them, for every grid column except `recipe` and for the coordinates that the metric depends on.
+    """
+
+    statement: str = Field(description="The claim, in our words.")
+    notebook: str = Field(description="The notebook of this file that measures the numbers.")
+    metric: str = Field(description="The metric.")
+    at: Values = Field(default={}, description="Where the metric is taken.")
+    minus: Contrast | None = Field(default=None, description="What is subtracted.")
+    along: str | None = Field(default=None, description="The column of changes; `at` lists its levels.")
+    largest_change_at: float | None = Field(default=None, description="The level of `along` whose change is compared.")
+    greater_than: float | None = Field(default=None, description="Lower limit of the region.")
+    less_than: float | None = Field(default=None, description="Upper limit of the region.")
+    exact: bool = Field(default=False, description="True for a number without seeds, such as a count of parameters.")
+    pvalue_less_than: float | None = Field(default=None, description="Instead: upper limit of a p-value.")
+    cause: str = Field(
+        default="",
+        description="The mistake behind a claim that is not supported or, with recipes, only by the original one.",
+    )
+
+    @model_validator(mode="after")
+    def _check_region(self) -> Self:
+        low = -math.inf if self.greater_than is None else self.greater_than
+        high = math.inf if self.less_than is None else self.less_than
+        if (self.pvalue_less_than is None) == ((low, high) == (-math.inf, math.inf)) or low >= high:
+            raise UserError(
+                "give greater_than, less_than or both, the first below the second, or else pvalue_less_than"
+            )
+        levels: Any = self.at.get(self.along) if self.along else []
+        numbers = isinstance(levels, list) and all(type(level) in (int, float) for level in levels)
+        if self.along and (not numbers or len(levels) < 2 or self.minus):
+            raise UserError(f"along: at.{self.along} must list two numbers or more, and minus be left out")
+        if self.largest_change_at is not None and self.largest_change_at not in sorted(levels)[1:]:
+            raise UserError("largest_change_at: not a level after the first of those of along")
+        return self
+
+
+class AssignmentConfig(StrictModel):
+    """One params file: an assignment with its recipes, notebooks and claims."""
+
+    title: str = Field(description="Title on the index.")
+    question: str = Field(description="The question that the assignment answers.")
+    order: int = Field(description="Place on the index.")
+    recipes: dict[str, Values] = Field(default={}, description="Parameters and their values, by recipe.")
+    original_recipe: str | None = Field(default=None, description="The write-up's recipe, mistakes included.")
+    corrected_recipe: str | None = Field(default=None, description="The recipe that decides the claims.")
+    notebooks: dict[str, NotebookConfig] = Field(
+        min_length=1, description="By file name without `.ipynb`, in the index's order."
+    )
+    claims: dict[str, Claim] = Field(default={}, description="The claims of the write-up, by a name of your choice.")
+    cover_figure: str | None = Field(
+        default=None, description="A notebook without a grid; the index shows its first figure."
+    )
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        recipes, notebooks = self.recipes, self.notebooks
+        known = [(f"claims.{name}.notebook", claim.notebook, notebooks) for name, claim in self.claims.items()]
+        known += [
+            ("original_recipe", self.original_recipe, recipes),
+            ("corrected_recipe", self.corrected_recipe, recipes),
+        ]
+        for place, word, allowed in [*known, ("cover_figure", self.cover_figure, notebooks)]:
+            if word is not None and word not in allowed:
+                raise UserError(f'{place}: unknown name "{word}"{did_you_mean(word, allowed)}')
+        for name, claim in self.claims.items():
+            by_recipe = "recipe" in notebooks[claim.notebook].grid
+            if claim.cause and by_recipe and not (self.original_recipe and self.corrected_recipe):
+                raise UserError(f"claims.{name}.cause: the file must name its original_recipe and its corrected_recipe")
+        if self.cover_figure and notebooks[self.cover_figure].grid:
+            raise UserError(f"cover_figure: {self.cover_figure} has a grid; name a notebook without one")
+        return self
+
+
+def load_assignment(path: Path) -> AssignmentConfig:
+    """Read one params file. Raises UserError naming the file, the key and what is allowed there."""
+    return read_model(path, AssignmentConfig)
+
+
+def load_assignments(root: Path) -> dict[str, AssignmentConfig]:
+    """Read every params file of the project at ``root``: the assignments by name, in their order.
+
+    Raises UserError as ``load_assignment`` does, without any file, and for a file that ends in .yaml.
+    """
+    if overlooked := sorted((root / "params").glob("*.yaml")):
+        raise UserError(f"{overlooked[0]}: the names of params files end in .yml; rename it")
+    files = sorted((root / "params").glob("*.yml"))
+    if not files:
+        raise UserError(f"{root / 'params'}: no params files (*.yml)")
+    assignments = {path.stem: load_assignment(path) for path in files}
+    return dict(sorted(assignments.items(), key=lambda item: item[1].order))

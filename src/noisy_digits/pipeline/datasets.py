@@ -1,0 +1,42 @@
+"""Load the data sets of a project. They belong to the subject of its notebooks, so project.yml names their module."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from noisy_digits.errors import UserError
+from noisy_digits.project import Project
+
+
+def _refuse_all(name: str) -> None:
+    if name != "auto":
+        raise UserError(f'unknown dataset "{name}": project.yml names no `datasets`; leave the data set out')
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """What a build needs from the module of the data sets. The defaults are those of a project without data sets.
+
+    ``resolve_dataset`` takes a name or "auto" and raises UserError if that data set cannot be had; the others take a
+    name, or None without data sets. ``dataset_notice`` returns the sentences that every page must show first.
+    """
+
+    DATASET_NAMES: tuple[str, ...] = ()
+    resolve_dataset: Callable[[str], str | None] = _refuse_all
+    dataset_sha256: Callable[[Any], str | None] = lambda name: None
+    dataset_title: Callable[[Any], str] = lambda name: ""
+    dataset_notice: Callable[[Any], str | None] = lambda name: None
+
+
+def load_datasets(project: Project) -> Datasets:
+    """Import the module that ``project.datasets`` names. Raises UserError if it is missing or lacks a function."""
+    if project.datasets is None:
+        return Datasets()
+    try:
+        module = importlib.import_module(project.datasets)
+        return Datasets(**{field.name: getattr(module, field.name) for field in fields(Datasets)})
+    except (ImportError, ValueError) as error:
+        raise UserError(f"project.yml: datasets: {project.datasets} cannot be imported: {error}") from None
+    except AttributeError as error:
+        raise UserError(f"project.yml: datasets: {project.datasets} has no {error.name}") from None

@@ -1,0 +1,216 @@
+"""Execute one run: a notebook at one grid point, by papermill, with a kernel of its own."""
+
+import os
+import platform
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import papermill
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from noisy_digits._environment import THREADS, RunContext, kernel_variables, read_epochs
+from noisy_digits._files import read_metrics, write_json, write_metrics
+from noisy_digits.errors import UserError
+from noisy_digits.pipeline.datasets import load_datasets
+from noisy_digits.pipeline.plan import Run
+from noisy_digits.pipeline.progress import report_progress
+from noisy_digits.pipeline.store import INJECTED_PARAMETERS, Collection, acquire_lock
+from noisy_digits.project import read_project
+
+START_TIMEOUT_S = 120
+PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes per unit of the peak memory that the operating system reports."""
+PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
+"""Packages whose versions are recorded with each run."""
+STARTUP = """\
+import gc
+
+# Importing TensorFlow creates so many objects that searching them for garbage takes half a second.
+gc.set_threshold(200_000, 50, 50)
+"""
+"""Code that IPython executes in a kernel before the first cell."""
+
+
+def execute_run(run: Run, root: Path, collection: Collection) -> None:
+    """Execute ``run`` and write metrics.json and run.json to its folder below results/<collection>.
+
+    Both are written only after the whole notebook has run. The executed notebook, notebook.ipynb, is always kept.
+    Raises UserError naming the cell that failed, or what the notebook should have recorded.
+    """
+    folder = root / "results" / collection.name / run.path
+    acquire_lock(folder, wait=True)
+    for stale in (folder / "metrics.json", folder / "run.json", *folder.glob("*.keras")):
+        stale.unlink(missing_ok=True)
+    parameters = _inject(run.parameters, collection)
+    started = time.time()
+    # The path of a socket must be short, so the private folder is in /tmp.
+    with tempfile.TemporaryDirectory(prefix="noisy-digits-", dir="/tmp", ignore_cleanup_errors=True) as private:
+        recorded, progress_file = Path(private) / "recorded", Path(private) / "progress"
+        recorded.mkdir()
+        context = RunContext(recorded, progress_file, collection.precision, collection.name)
+        _start_reporting(run, progress_file)
+        _execute_notebook(run, root, folder / "notebook.ipynb", parameters, _kernel_manager(Path(private), context))
+        metrics, epochs = read_metrics(recorded), read_epochs(progress_file)
+        for model in recorded.glob("*.keras"):
+            shutil.move(model, folder / model.name)
+    check_metrics(run, metrics)
+    write_metrics(folder, metrics)
+    record = {
+        "point": dict(run.point),
+        "parameters": parameters,
+        "models": sorted(model.name for model in folder.glob("*.keras")),
+        "device": epochs[-1]["device"] if epochs else None,
+        "precision": collection.precision,
+        "revision": _revision(root),
+        "data_sha256": load_datasets(read_project(root)).dataset_sha256(collection.dataset),
+    }
+    write_json(folder / "run.json", record | _machine() | _cost(started))
+
+
+def exit_with_parent() -> None:
+    """Terminate this process, and with it the kernel, as soon as the process that started it has ended."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def check_metrics(run: Run, metrics: Sequence[Mapping[str, Any]]) -> None:
+    """Raise UserError unless the tidy rows ``metrics`` are what the params file declares for ``run``.
+
+    Their coordinates must be declared, and every seed that did not diverge must have recorded the headline metric.
+    """
+    recorded = dict.fromkeys(key for row in metrics for key in row if key not in ("seed", "metric", "value"))
+    if unknown := [name for name in recorded if name not in run.coordinates]:
+        raise UserError(
+            f"{run.path}: the notebook recorded metrics by {unknown[0]}, which its params file does not declare. "
+            f"Add it there: `coordinates: [{', '.join([*run.coordinates, unknown[0]])}]`"
+        )
+    headline = {"metric": run.headline_metric, **run.headline_at}
+    seeds = {row["seed"] for row in metrics}
+    for row in metrics:
+        if row["metric"] == "diverged" or {key: row[key] for key in row.keys() - {"seed", "value"}} == headline:
+            seeds.discard(row["seed"])
+    if run.headline_metric and (seeds or not metrics):
+        where = "".join(f", {name} {value}" for name, value in run.headline_at.items())
+        whose = f" for seed {min(seeds)}" if seeds else ""
+        raise UserError(
+            f"{run.path}: the notebook recorded no {run.headline_metric}{where}{whose}; "
+            "its params file names it as the headline_metric"
+        )
+
+
+def _inject(parameters: Mapping[str, Any], collection: Collection) -> dict[str, Any]:
+    """Return the parameters with those that say which collection is being built."""
+    injected: dict[str, Any] = dict(zip(INJECTED_PARAMETERS, (collection.dataset, collection.name), strict=True))
+    return {name: injected.get(name, value) for name, value in parameters.items()}
+
+
+def _kernel_manager(private: Path, context: RunContext) -> type[AsyncKernelManager]:
+    """Return the class that starts a run's kernel.
+
+    IPython's folder and the kernel's Unix sockets are in ``private``; unlike a port, no other kernel can take them.
+    """
+    startup = private / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "startup.py").write_text(STARTUP, encoding="utf-8")
+    variables = {**os.environ, **kernel_variables(), **context.to_environment(), "IPYTHONDIR": str(private)}
+
+    class PrivateKernelManager(AsyncKernelManager):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            self.transport = "ipc"
+            self.connection_file = str(private / "kernel.json")
+
+        async def start_kernel(self, **settings: Any) -> None:
+            # What the notebook prints to standard error is captured in its outputs; the rest is noise.
+            await super().start_kernel(env=variables, stderr=subprocess.DEVNULL, **settings)
+
+    return PrivateKernelManager
+
+
+def _start_reporting(run: Run, progress_file: Path) -> None:
+    arguments = (run.path, progress_file, run.parameters.get("n_seeds", 1))
+    threading.Thread(target=report_progress, args=arguments, daemon=True).start()
+
+
+def _execute_notebook(
+    run: Run, root: Path, executed: Path, parameters: Mapping[str, Any], kernel_manager: type[AsyncKernelManager]
+) -> None:
+    """Execute the notebook of ``run`` into ``executed``. Raises UserError naming the cell that failed."""
+    notebook = root / "notebooks" / run.assignment / f"{run.notebook}.ipynb"
+    try:
+        _execute_with_retry(notebook, executed, parameters, kernel_manager)
+    except PapermillExecutionError as error:
+        message = f"{error.ename}: {error.evalue}".splitlines()[0]
+        raise UserError(f"{run.path}: cell {error.exec_count} failed: {message}") from None
+    except DeadKernelError:
+        raise UserError(f"{run.path}: its kernel died: it was killed, or memory ran out") from None
+
+
+def _execute_with_retry(
+    notebook: Path, executed: Path, parameters: Mapping[str, Any], kernel_manager: type[AsyncKernelManager]
+) -> None:
+    """Execute a notebook; start the kernel a second time if it does not answer the first time."""
+    for last_attempt in (False, True):
+        try:
+            papermill.execute_notebook(
+                notebook,
+                executed,
+                parameters,
+                cwd=notebook.parent,
+                kernel_name="python3",
+                kernel_manager_class=kernel_manager,
+                start_timeout=START_TIMEOUT_S,
+                progress_bar=False,
+                shutdown_kernel="immediate",
+            )
+            return
+        except DeadKernelError:
+            raise
+        except RuntimeError:
+            if last_attempt:
+                raise
+
+
+def _cost(started: float) -> dict[str, Any]:
+    """Return when a run started and what it took; ``started`` is in seconds since the epoch."""
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 1),
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * PEAK_UNIT / 1e6),
+        "threads": THREADS,
+    }
+
+
+def _machine() -> dict[str, Any]:
+    """Return the operating system, the processor and the versions that a run was made with."""
+    versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+    return {"machine": f"{platform.system()} {platform.machine()}", "versions": versions}
+
+
+def _revision(root: Path) -> str | None:
+    """Return the project's git revision, with "+" if files differ from it; None if the project is not in git."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+"], cwd=root, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()

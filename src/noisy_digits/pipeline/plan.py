@@ -1,0 +1,215 @@
+"""Plan the runs of a project: every notebook at every grid point. Every mistake is found before a kernel starts."""
+
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+from noisy_digits.errors import UserError, did_you_mean
+from noisy_digits.pipeline.config import AssignmentConfig, Claim, NotebookConfig, Scalar, Values, load_assignments
+from noisy_digits.pipeline.parameters import Parameter, read_parameters, validate_parameter
+from noisy_digits.registry import Registry
+
+PROFILES = ("full", "quick")
+
+Parameters = Mapping[str, Parameter]
+Types = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One notebook at one grid point, with all its seeds: one job of Snakemake.
+
+    ``point`` holds the grid values, ``parameters`` every parameter of the notebook, ``depends_on`` the paths of the
+    runs whose results it reads, and ``reference_values`` the reported and published numbers of these.
+    """
+
+    assignment: str
+    notebook: str
+    point: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    depends_on: tuple[str, ...]
+    reference_values: tuple[Mapping[str, Any], ...]
+    headline_metric: str | None
+    headline_at: Mapping[str, Any]
+    coordinates: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """Its folder below results/<collection>: ``cnn_noise/2_train/recipe~corrected/scale~0.5``."""
+        return "/".join([self.assignment, self.notebook, *(f"{key}~{value}" for key, value in self.point.items())])
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything in the params files that its result depends on, as one line of JSON."""
+        return json.dumps([self.parameters, self.reference_values, self.coordinates], sort_keys=True)
+
+
+def plan_runs(root: Path, profile: str, n_seeds: int | None = None) -> list[Run]:
+    """Return every run of the project at ``root``, in the order of the params files.
+
+    ``profile`` is one of ``PROFILES``; ``n_seeds`` replaces every notebook's own number of seeds. Raises UserError for
+    the first mistake in the params files or in the parameters cells of the notebooks.
+    """
+    if profile not in PROFILES:
+        raise UserError(f'unknown profile "{profile}"{did_you_mean(profile, PROFILES)}')
+    planned: dict[str, list[Run]] = {}
+    references: dict[str, list[Values]] = {}
+    for name, assignment in load_assignments(root).items():
+        check_path_component(name, f"{name}.yml: its name")
+        cells = {key: _read_parameters(root, name, key) for key in assignment.notebooks}
+        declared = {key: parameter.annotation for cell in cells.values() for key, parameter in cell.items()}
+        for recipe, values in assignment.recipes.items():
+            _validate(declared, values, f"{name}.yml: recipes.{recipe}")
+        for key, notebook in assignment.notebooks.items():
+            where = f"{name}.yml: notebooks.{key}"
+            read = [_find_notebook(other, name, planned, f"{where}.depends_on") for other in notebook.depends_on]
+            planned[f"{name}/{key}"] = [
+                Run(
+                    assignment=name,
+                    notebook=key,
+                    point=point,
+                    parameters=values,
+                    depends_on=tuple(run.path for other in read for run in planned[other]),
+                    reference_values=tuple(row for other in read for row in references[other]),
+                    headline_metric=notebook.headline_metric,
+                    headline_at=notebook.headline_at,
+                    coordinates=tuple(notebook.coordinates),
+                )
+                for point, values in _expand(assignment, notebook, cells[key], profile, n_seeds, where)
+            ]
+            published = [reference.model_dump() for reference in notebook.literature]
+            references[f"{name}/{key}"] = [*notebook.reported, *published]
+        for key, claim in assignment.claims.items():
+            _check_claim(claim, assignment, cells[claim.notebook], f"{name}.yml: claims.{key}")
+    return [run for runs in planned.values() for run in runs]
+
+
+def check_path_component(value: Any, where: str) -> None:
+    """Refuse a value that cannot be part of the path of a run."""
+    if not re.fullmatch(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]{0,99}", str(value)):
+        raise UserError(f"{where}: {value!r} cannot be part of a path; use letters, digits and . _ + -, at most 100")
+
+
+def _read_parameters(root: Path, name: str, key: str) -> Parameters:
+    where = f"{name}.yml: notebooks"
+    check_path_component(key, where)
+    folder = root / "notebooks" / name
+    present = [notebook.stem for notebook in folder.glob("*.ipynb")]
+    if key not in present:
+        suggestion = did_you_mean(key, present)
+        raise UserError(f"{where}.{key}: there is no notebook notebooks/{name}/{key}.ipynb{suggestion}")
+    return read_parameters(folder / f"{key}.ipynb")
+
+
+def _find_notebook(other: str, name: str, planned: Mapping[str, list[Run]], where: str) -> str:
+    """Return "assignment/notebook" of a notebook that is planned already, as named in the assignment ``name``."""
+    known = {path.removeprefix(f"{name}/"): path for path in planned}
+    if other not in known:
+        raise UserError(f"{where}: {other} is not a notebook above this one{did_you_mean(other, known)}")
+    return known[other]
+
+
+def _expand(
+    assignment: AssignmentConfig,
+    notebook: NotebookConfig,
+    cell: Parameters,
+    profile: str,
+    n_seeds: int | None,
+    where: str,
+) -> Iterator[tuple[Values, Values]]:
+    """Yield each grid point with the values of all parameters there. Later layers override earlier ones."""
+    types = {name: parameter.annotation for name, parameter in cell.items()}
+    columns = _column_types(assignment, notebook, cell, f"{where}.grid")
+    _check_references(notebook, columns, where)
+    grid = _validate_grid(notebook, columns, where)
+    quick = _validate(types, notebook.quick, f"{where}.quick")
+    seeds = {"n_seeds": notebook.n_seeds} if "n_seeds" in cell else {}
+    for combination in itertools.product(*grid.values()):
+        point = dict(zip(grid, combination, strict=True))
+        recipe = assignment.recipes.get(point.get("recipe", ""), {})
+        values = {name: parameter.default for name, parameter in cell.items()} | seeds
+        for origin, layer in (
+            ("fixed", notebook.fixed),
+            ("recipe", {key: value for key, value in recipe.items() if key in cell}),
+            ("grid", {key: value for key, value in point.items() if key != "recipe"}),
+            *(("overrides", each.set) for each in notebook.overrides if each.where.items() <= point.items()),
+            ("quick", quick if profile == "quick" else {}),
+            ("SEEDS", dict.fromkeys(seeds, n_seeds) if n_seeds is not None else {}),
+        ):
+            values |= _validate(types, layer, f"{where}.{origin}")
+        yield point, values
+
+
+def _column_types(assignment: AssignmentConfig, notebook: NotebookConfig, cell: Parameters, where: str) -> Types:
+    """Return the types of the grid columns and coordinates of a notebook."""
+    recipes = Registry("recipe")
+    recipes.update(assignment.recipes)
+    types = {name: parameter.annotation for name, parameter in cell.items()}
+    types["recipe"] = Annotated[str, AfterValidator(recipes.check)]
+    _check_declared(notebook.grid, types, where)
+    return {key: types[key] for key in notebook.grid} | dict.fromkeys(notebook.coordinates, Scalar)
+
+
+def _check_declared(keys: Iterable[str], types: Types, where: str) -> None:
+    if unknown := [key for key in keys if key not in types]:
+        raise UserError(f"{where}.{unknown[0]}: no parameters cell declares it{did_you_mean(unknown[0], types)}")
+
+
+def _validate(types: Types, values: Mapping[str, Any], where: str) -> Values:
+    """Return ``values`` as the types that a parameters cell declares."""
+    _check_declared(values, types, where)
+    return {key: validate_parameter(key, types[key], value, where) for key, value in values.items()}
+
+
+def _validate_grid(notebook: NotebookConfig, columns: Types, where: str) -> dict[str, list]:
+    grid: dict[str, list] = {}
+    for key, values in notebook.grid.items():
+        grid[key] = [validate_parameter(key, columns[key], value, f"{where}.grid") for value in values]
+        for value in grid[key]:
+            check_path_component(value, f"{where}.grid.{key}")
+        value, times = Counter(grid[key]).most_common(1)[0]
+        if times > 1:
+            raise UserError(f"{where}.grid.{key}: {value} appears twice")
+    for key, value in (item for override in notebook.overrides for item in override.where.items()):
+        if value not in grid.get(key, []):
+            place = f"not in the grid (there: {grid[key]}); change both" if key in grid else "not in the grid"
+            raise UserError(f"{where}.overrides: where.{key}: {value} is {place}")
+    return grid
+
+
+def _check_references(notebook: NotebookConfig, columns: Types, where: str) -> None:
+    """Check that a reported or published number names its grid point, which need not be run."""
+    for row in notebook.reported:
+        point = {key: value for key, value in row.items() if key in columns}
+        _check_point(point, columns, notebook.grid, f"{where}.reported")
+        for metric in row.keys() - point.keys():
+            validate_parameter(metric, float, row[metric], f"{where}.reported")
+    for reference in notebook.literature:
+        _check_point(reference.at, columns, notebook.grid, f"{where}.literature: {reference.source}: at")
+
+
+def _check_claim(claim: Claim, assignment: AssignmentConfig, cell: Parameters, where: str) -> None:
+    notebook = assignment.notebooks[claim.notebook]
+    columns = _column_types(assignment, notebook, cell, where)
+    _check_point(claim.at, columns, notebook.grid.keys() - {"recipe"}, f"{where}.at")
+    _check_point(claim.minus.at if claim.minus else {}, columns, (), f"{where}.minus.at")
+    if (claim.exact or claim.pvalue_less_than is not None) and "n_seeds" in cell:
+        raise UserError(f"{where}: {claim.notebook} has seeds, so its numbers are neither exact nor p-values")
+
+
+def _check_point(point: Mapping[str, Any], columns: Types, required: Iterable[str], where: str) -> None:
+    """Check that a point names the required columns and no unknown ones, each with a value or a list of them."""
+    for key, levels in point.items():
+        if key not in columns:
+            raise UserError(f"{where}.{key}: neither in the grid nor a coordinate{did_you_mean(key, columns)}")
+        for level in levels if isinstance(levels, list) else [levels]:
+            validate_parameter(key, columns[key], level, where)
+    if missing := [key for key in required if key not in point]:
+        raise UserError(f"{where}: {point} does not give its {missing[0]}; add it")

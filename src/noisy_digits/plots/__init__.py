@@ -1,0 +1,10 @@
+"""Draw the figures of the notebooks, one style for all, each with alternative text.
+
+Every function but ``show_source`` returns an ``AltFigure``, which Jupyter shows as the last value of a cell.
+"""
+# ruff: noqa: F401 – what is imported here is the public interface
+
+from noisy_digits.plots._figure import QUANTITIES, AltFigure
+from noisy_digits.plots.charts import epoch_curves, forest_plot, grouped_bars, learning_curves, line_plot, sweep
+from noisy_digits.plots.images import heatmaps, image_grid, image_rows, loss_map, pixel_histogram, prediction_panel
+from noisy_digits.plots.models import model_diagram, show_source

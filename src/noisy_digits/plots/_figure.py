@@ -1,0 +1,113 @@
+"""Hold what all figures share: the style, the figure with alternative text, series styles, legends, axis labels."""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.figure import Figure
+from PIL import Image
+
+from noisy_digits.formatting import format_label
+
+QUANTITIES = {
+    "loss": "loss (nats)",
+    "accuracy": "accuracy (fraction)",
+    "accuracy_same_noise": "accuracy (fraction)",
+    "accuracy_new_noise": "accuracy (fraction)",
+    "baseline": "accuracy (fraction)",
+    "generalization_gap": "generalization gap (fraction)",
+    "error": "error rate (fraction)",
+    "confidence": "confidence (probability)",
+    "psnr": "PSNR (dB)",
+    "ssim": "structural similarity (SSIM)",
+    "level": "noise level (fraction of pixels)",
+    "level_at_accuracy": "noise level (fraction of pixels)",
+    "gradient_norm": "gradient norm (nats per unit of bias)",
+    "weight_change": "relative weight change (fraction)",
+    "penalty": "L2 penalty (nats)",
+}
+"""Axis labels with units by metric: a metric takes the longest entry that its name ends in, or its own words."""
+DPI = 150
+MARKERS = "os^vPX<>"
+LINE_STYLES = ("-", "--", "-.", ":", (0, (7, 2, 1, 2, 1, 2)))
+
+styled = matplotlib.style.context("noisy_digits.plots.noisy_digits")
+"""Decorator that puts the style in force while a function runs: for functions that make or save a figure."""
+
+
+@dataclass(frozen=True)
+class AltFigure:
+    """A figure with its alternative text, shown by Jupyter when it is the last value of a cell.
+
+    Charts are SVG. Grids of images, which SVG would only wrap, are PNG.
+    """
+
+    figure: Figure
+    alt: str
+    mime: str = "image/svg+xml"
+
+    @styled
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict, dict]:
+        drawn = io.BytesIO()
+        if self.mime == "image/png":
+            self.figure.savefig(drawn, format="png", dpi=DPI)
+            content = _compress(drawn)
+        else:
+            self.figure.savefig(drawn, format="svg", metadata={"Date": None})
+            content = drawn.getvalue().decode()
+        return {self.mime: content, "text/plain": self.alt}, {self.mime: {"alt": self.alt}}
+
+
+def _compress(png: io.BytesIO) -> bytes:
+    """Return an image with a single channel if it has no colors, which halves its size."""
+    pixels, file = np.asarray(Image.open(png).convert("RGB")), io.BytesIO()
+    gray = (pixels == pixels[..., :1]).all()
+    Image.fromarray(pixels[..., 0] if gray else pixels).save(file, "png", optimize=True, dpi=(DPI, DPI))
+    return file.getvalue()
+
+
+def series_color(place: int) -> str:
+    return to_hex(f"C{place}")
+
+
+def series_style(place: int) -> dict[str, Any]:
+    """Return color, marker and line style of series number ``place``: the first 280 series (7 · 8 · 5) all differ."""
+    marker, line_style = MARKERS[place % len(MARKERS)], LINE_STYLES[place % len(LINE_STYLES)]
+    return {"color": series_color(place), "marker": marker, "linestyle": line_style}
+
+
+def draw_bars(axes: Axes, place: int, n_series: int, values: Any, **settings: Any) -> BarContainer:
+    """Draw series number ``place`` of ``n_series`` as one bar per group, next to those of the other series."""
+    width = 0.8 / n_series
+    places = np.arange(len(values)) + width * (place - (n_series - 1) / 2)
+    return axes.bar(places, values, width, color=series_color(place), hatch=("", "//")[place % 2], **settings)
+
+
+def axis_label(metric: str) -> str:
+    endings = [ending for ending in QUANTITIES if metric == ending or metric.endswith(f"_{ending}")]
+    return QUANTITIES[max(endings, key=len)] if endings else format_label(metric)
+
+
+def add_legend(figure: Figure) -> None:
+    """Put one legend above all axes, in as many columns (at most 3) as fit, and grow the figure for a tall one.
+
+    Each label has one entry: error bars first, then other artists, then reported values.
+    """
+    handles: dict[str, Any] = {}
+    for axes in figure.axes:
+        handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    bars = [label for label, artist in handles.items() if isinstance(artist, ErrorbarContainer)]
+    labels = sorted(dict.fromkeys([*bars, *handles]), key=lambda label: label.startswith("reported, "))
+    artists = [handles[label] for label in labels]
+    for columns in (3, 2, 1):
+        figure.legends.clear()
+        legend = figure.legend(artists, labels, loc="outside upper center", ncols=columns)
+        if legend.get_window_extent().width < figure.bbox.width:
+            break
+    rows_beyond_two = -(-len(labels) // columns) - 2
+    figure.set_figheight(figure.get_figheight() + 0.2 * max(0, rows_beyond_two))

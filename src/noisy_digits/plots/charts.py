@@ -1,0 +1,251 @@
+"""Draw charts: sweeps, bars and forest plots of summaries over seeds, curves over epochs, functions."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from noisy_digits.errors import UserError, did_you_mean
+from noisy_digits.formatting import format_label, format_number
+from noisy_digits.plots import _alt_text
+from noisy_digits.plots._figure import AltFigure, add_legend, axis_label, draw_bars, series_color, series_style, styled
+from noisy_digits.stats import Summary
+
+if TYPE_CHECKING:
+    from noisy_digits.training import History
+
+
+@styled
+def sweep(
+    summary: pd.DataFrame,
+    x: str,
+    y: str | Sequence[str],
+    *,
+    xlabel: str,
+    col: str | None = None,
+    hue: str | None = None,
+    secondary_y: str | Sequence[str] = (),
+    reported: pd.DataFrame | None = None,
+    hlines: Mapping[str, float] | None = None,
+    vspans: Mapping[object, Summary] | None = None,
+    logx: bool = False,
+) -> AltFigure:
+    """Draw means of the metrics ``y`` against the column ``x``; error bars are one standard deviation.
+
+    ``summary`` is the table of ``stats.aggregate_seeds``. There is a panel per value of the column ``col`` (default:
+    per metric) and in it a line per value of the column ``hue`` (default: per metric). Metrics in ``secondary_y`` have
+    an axis on the right. Losses are on a logarithmic axis, and so is ``x`` with ``logx``: linear up to the smallest
+    level above 0. ``reported`` has the columns ``x``, ``col``, ``hue`` and one per metric (NaN: not reported), drawn as
+    open diamonds. ``hlines`` gives horizontal lines by label, ``vspans`` a level of ``x``, with its 95 % confidence
+    interval, by line. Raises UserError for a metric that the summary lacks, for several metrics with both ``col`` and
+    ``hue``, and for ``secondary_y`` without ``col`` or with ``hue``.
+    """
+    metrics, right = ([names] if isinstance(names, str) else list(names) for names in (y, secondary_y))
+    hlines, vspans = hlines or {}, vspans or {}
+    _check_sweep(list(dict.fromkeys(summary["metric"])), metrics, right, col, hue)
+    rows = summary.loc[summary["metric"].isin(metrics)]
+    panels, keys = (list(dict.fromkeys(rows[column])) if column else metrics for column in (col, hue))
+    points = _add_reported(rows, reported, [x, *filter(None, (col, hue))], metrics).sort_values(x)
+    groups = dict(iter(points.groupby([col or "metric", hue or "metric"])))
+    lines = {line: groups[line] for line in product(panels, keys) if line in groups}
+    figure = Figure(figsize=(max(7, 4.6 * len(panels)), 4.2))
+    grid = figure.subplots(1, len(panels), squeeze=False, sharey=bool(col))[0]
+    for axes, panel in zip(grid, panels, strict=True):
+        metric = next(metric for metric in metrics if metric not in right) if col else panel
+        _set_axes(axes, sorted(rows[x].unique()), logx, metric, labeled=not col or axes is grid[0])
+        axes.set_title(format_label(panel) if col else _describe_largest(rows, metric, x, hue))
+        twin = _add_right_axis(axes, rows.loc[rows["metric"].isin(right)]) if right else axes
+        for place, key in enumerate(keys):
+            if (panel, key) in lines:
+                _draw_line(twin if key in right else axes, lines[panel, key], x, place, key, vspans.get(key))
+        for place, (name, value) in enumerate(hlines.items(), start=len(keys)):
+            axes.axhline(value, label=name, color=series_color(place), linestyle="--")
+    if right:
+        twin.set_ylabel(axis_label(right[0]))
+    figure.supxlabel(xlabel, fontsize=11)
+    add_legend(figure)
+    return AltFigure(figure, _alt_text.describe_sweep(x, xlabel, lines, hlines, vspans))
+
+
+def _check_sweep(recorded: list[str], metrics: list[str], right: list[str], col: str | None, hue: str | None) -> None:
+    for metric in metrics:
+        if metric not in recorded:
+            raise UserError(f'the summary has no metric "{metric}"{did_you_mean(metric, recorded)}')
+    if col and hue and len(metrics) > 1:
+        raise UserError(f"one metric at a time with both col and hue, not {', '.join(metrics)}")
+    if right and (hue or not col or set(metrics) <= set(right)):
+        raise UserError("secondary_y needs col, no hue, and a metric in y for the left axis")
+
+
+def _add_reported(rows: pd.DataFrame, reported: pd.DataFrame | None, keys: list, metrics: list) -> pd.DataFrame:
+    if reported is None or reported.empty:
+        return rows.assign(reported=np.nan)
+    present = [metric for metric in metrics if metric in reported]
+    tidy = reported.melt(keys, present, var_name="metric", value_name="reported")
+    return pd.concat([rows, tidy.astype({"reported": float})])
+
+
+def _set_axes(axes: Axes, levels: Sequence[float], logx: bool, metric: str, labeled: bool) -> None:
+    """Set scales, ticks and label before anything is drawn: margins are computed on the scale in force then."""
+    if logx and levels[0] > 0:
+        axes.set_xscale("log")
+    elif logx and len(levels) > 1:
+        axes.set_xscale("symlog", linthresh=levels[1])
+    axes.set_xticks(levels, [format_label(level) for level in levels])
+    axes.minorticks_off()
+    axes.set(ylabel=axis_label(metric) if labeled else "", yscale="log" if metric.endswith("loss") else "linear")
+
+
+def _describe_largest(rows: pd.DataFrame, metric: str, x: str, hue: str | None) -> str:
+    best = rows.loc[rows.loc[rows["metric"] == metric, "mean"].idxmax()]
+    owner = f", {format_label(best[hue])}" if hue else ""
+    return f"largest mean {best['mean']:.4g}, at {format_label(best[x])}{owner}"
+
+
+def _add_right_axis(axes: Axes, rows: pd.DataFrame) -> Axes:
+    twin = axes.twinx()
+    twin.set_ylim(0, 1.08 * float(np.max(rows["mean"] + rows["std"].fillna(0))))
+    twin.spines["right"].set_visible(True)
+    twin.grid(visible=False)
+    return twin
+
+
+def _draw_line(axes: Axes, points: pd.DataFrame, x: str, place: int, key: object, span: Summary | None) -> None:
+    label = format_label(key)
+    style, ours, theirs = series_style(place), points.dropna(subset="mean"), points.dropna(subset="reported")
+    axes.errorbar(ours[x], ours["mean"], ours["std"], label=label, **style)
+    if len(theirs):
+        _draw_diamonds(axes, theirs[x], theirs["reported"], place, f"reported, {label}")
+    if span:
+        axes.axvline(span.mean, color=style["color"], linewidth=1)
+        if span.n > 1:
+            axes.axvspan(span.ci_low, span.ci_high, color=style["color"], alpha=0.15)
+
+
+def _draw_diamonds(axes: Axes, x: Any, y: Any, place: int, label: str) -> None:
+    axes.plot(x, y, "D", color=series_color(place), fillstyle="none", markersize=9, label=label)
+
+
+@styled
+def grouped_bars(summary: pd.DataFrame, x: str, *, xlabel: str, metrics: Sequence[str]) -> AltFigure:
+    """Draw metrics (fractions) as bars, a group per recipe and level of ``x``; error bars are one standard deviation.
+
+    ``summary`` is the table of ``stats.aggregate_seeds`` by recipe and ``x``; ``xlabel`` names both, with the unit.
+    """
+    points = list(dict.fromkeys(summary[["recipe", x]].itertuples(index=False, name=None)))
+    figure = Figure(figsize=(8, 3.6))
+    axes = figure.subplots()
+    means = {}
+    for place, metric in enumerate(metrics):
+        rows = summary[summary["metric"] == metric].set_index(["recipe", x]).reindex(points)
+        label = format_label(metric)
+        bars = draw_bars(axes, place, len(metrics), rows["mean"], yerr=rows["std"], label=label)
+        axes.bar_label(bars, fmt="%.3f", padding=2, fontsize=9)
+        means[label] = rows["mean"]
+    names = [(format_label(recipe), format_label(level)) for recipe, level in points]
+    axes.set_xticks(range(len(points)), [f"{recipe}\n{x} {level}" for recipe, level in names])
+    axes.set(xlabel=xlabel, ylabel=axis_label(metrics[0]), ylim=(0, 1.12))
+    add_legend(figure)
+    return AltFigure(figure, _alt_text.describe_grouped_bars(xlabel, list(map(" at ".join, names)), means))
+
+
+@styled
+def forest_plot(ours: Mapping[str, Summary], theirs: Mapping[str, float], xlabel: str) -> AltFigure:
+    """Draw our means with their 95 % confidence intervals and the literature's values as open diamonds, a row per name.
+
+    ``theirs`` names rows of ``ours``; a row without a value in the literature has no diamond.
+    """
+    figure = Figure(figsize=(7.5, 0.55 * len(ours) + 1.3))
+    axes = figure.subplots()
+    rows = {name: row for row, name in enumerate(ours)}
+    means = [summary.mean for summary in ours.values()]
+    reach = [0 if summary.n == 1 else summary.ci_high - summary.mean for summary in ours.values()]
+    axes.errorbar(means, range(len(ours)), xerr=reach, fmt="o", color=series_color(0), label="ours, 95 % interval")
+    _draw_diamonds(axes, list(theirs.values()), [rows[name] for name in theirs], 1, "literature")
+    axes.set_yticks(range(len(ours)), ours)
+    axes.set(xlabel=xlabel, ylim=(len(ours) - 0.5, -0.5))
+    axes.locator_params(axis="x", nbins=4)
+    add_legend(figure)
+    return AltFigure(figure, _alt_text.describe_forest_plot(ours, theirs, xlabel))
+
+
+@styled
+def learning_curves(histories: Sequence["History"]) -> AltFigure:
+    """Draw training and validation loss, and accuracy if there is one, against the epoch.
+
+    A thin line is one seed, a thick one the mean over seeds. If a training diverged, losses are on a logarithmic axis.
+    """
+    quantities = [quantity for quantity in ("loss", "accuracy") if f"train_{quantity}" in histories[0].curves]
+    figure = Figure(figsize=(4.3 * len(quantities), 3.6))
+    means = {}
+    for axes, quantity in zip(figure.subplots(1, len(quantities), squeeze=False)[0], quantities, strict=True):
+        training, validation = (
+            [history.curves[f"{part}_{quantity}"] for history in histories] for part in ("train", "val")
+        )
+        drawn = _draw_curves(axes, {"training": training, "validation": validation})
+        means |= {f"{part} {quantity}": mean for part, mean in drawn.items()}
+        log = quantity == "loss" and any(history.diverged for history in histories)
+        axes.set(ylabel=axis_label(quantity), yscale="log" if log else "linear")
+        last = float(np.mean([values[-1] for values in validation]))
+        axes.set_title(f"validation {quantity} {format_number(last)} at the end")
+        axes.legend()
+    return AltFigure(figure, f"Learning curves: {_alt_text.describe_means(means)}.")
+
+
+@styled
+def epoch_curves(curves: Mapping[str, Sequence[Sequence[float]]], ylabel: str, *, logy: bool = False) -> AltFigure:
+    """Draw values recorded after every epoch. A thin line is a replicate, a thick one the mean over replicates.
+
+    ``curves`` gives by legend the replicates, each one value per epoch; their lengths may differ.
+    """
+    figure = Figure(figsize=(7.5, 3.8))
+    axes = figure.subplots()
+    means = _draw_curves(axes, curves)
+    axes.set(ylabel=ylabel, yscale="log" if logy else "linear")
+    add_legend(figure)
+    scale = ", logarithmic" if logy else ""
+    return AltFigure(figure, f"{ylabel} against epoch{scale}: {_alt_text.describe_means(means)}.")
+
+
+def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, pd.Series]:
+    """Draw replicates and means; return by legend the mean, over those that got so far, at every epoch."""
+    means = {}
+    for place, (legend, replicates) in enumerate(curves.items()):
+        table = pd.concat([pd.Series(replicate, dtype=float) for replicate in replicates], axis=1)
+        means[legend], epochs = table.mean(axis=1), np.arange(1, len(table) + 1)
+        axes.plot(epochs, table, color=series_color(place), alpha=0.35, linewidth=0.8)
+        style = series_style(place) | {"markersize": 3.5, "markevery": max(1, len(epochs) // 10)}
+        axes.plot(epochs, means[legend], label=legend, **style)
+    axes.set(xlabel="epoch", xlim=(0.5, max([2, *map(len, means.values())]) + 0.5))
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
+    return means
+
+
+@styled
+def line_plot(
+    x: np.ndarray,
+    values: Mapping[str, np.ndarray],
+    labels: tuple[str, str],
+    *,
+    marks: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    logx: bool = False,
+) -> AltFigure:
+    """Draw functions of ``x`` (n,), each with its legend and its values (n,); ``labels`` names the two axes.
+
+    ``marks`` gives points (x, y) by legend, drawn as open circles in the color of that line.
+    """
+    figure = Figure(figsize=(7.5, 3.8))
+    axes = figure.subplots()
+    for place, (legend, y) in enumerate(values.items()):
+        style = series_style(place)
+        axes.plot(x, y, label=legend, color=style["color"], linestyle=style["linestyle"])
+        if marks and legend in marks:
+            axes.plot(*marks[legend], "o", color=style["color"], fillstyle="none", markersize=8)
+    axes.set(xlabel=labels[0], ylabel=labels[1], xscale="log" if logx else "linear")
+    add_legend(figure)
+    return AltFigure(figure, _alt_text.describe_line_plot(x, values, labels))

@@ -1,0 +1,131 @@
+"""Draw images in grids and rows, the distribution of their pixels, and heat maps."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from noisy_digits.formatting import format_label
+from noisy_digits.plots import _alt_text
+from noisy_digits.plots._figure import AltFigure, add_legend, draw_bars, series_style, styled
+
+
+@styled
+def image_rows(rows: Mapping[str, np.ndarray], titles: Sequence[object]) -> AltFigure:
+    """Draw the same n images in every row, one row per stage: ``{"clean": x, "noisy": x_noisy}``.
+
+    Each value holds images (n, 28, 28); ``titles`` names the n columns. All rows share one gray scale: the darkest
+    pixel of the first row is black, its brightest is white, and values outside are clipped. Raises ValueError where a
+    row has another number of images than ``titles``.
+    """
+    first = next(iter(rows.values()))
+    figure = Figure(figsize=(0.82 * len(titles) + 1.5, 0.86 * len(rows) + 0.3))
+    grid = figure.subplots(len(rows), len(titles), squeeze=False)
+    for axes_row, (name, images) in zip(grid, rows.items(), strict=True):
+        for axes, image in zip(axes_row, images, strict=True):
+            _show_image(axes, image, first.min(), first.max())
+            axes.spines[:].set_visible(False)
+        axes_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, loc="center", fontsize=11)
+    return AltFigure(figure, _alt_text.describe_image_rows(rows, titles), "image/png")
+
+
+@styled
+def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> AltFigure:
+    """Draw images (n, 28, 28) with pixels from 0 to 1, each under its title, ``columns`` per row."""
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(0.86 * columns, 1.2 * rows))
+    for axes, image, title in zip(figure.subplots(rows, columns, squeeze=False).flat, images, titles, strict=False):
+        _show_image(axes, image)
+        axes.set_title(title, loc="center", fontsize=9)
+    for axes in figure.axes:
+        axes.set_axis_off()
+    return AltFigure(figure, _alt_text.describe_image_grid(titles), "image/png")
+
+
+@styled
+def prediction_panel(
+    stages: Mapping[str, np.ndarray], probabilities: Mapping[str, np.ndarray], class_names: Sequence[str]
+) -> AltFigure:
+    """Draw one image (28, 28), pixels from 0 to 1, at several stages, and what models predict for the last stage.
+
+    ``probabilities`` holds the probabilities (n_classes,) of each model.
+    """
+    figure = Figure(figsize=(2.0 * len(stages) + 3.6, 2.8))
+    axes = _draw_stages(figure, stages, 1.8)
+    for place, (model, values) in enumerate(probabilities.items()):
+        draw_bars(axes, place, len(probabilities), values, label=model)
+    axes.set_xticks(range(len(class_names)), class_names)
+    axes.set(xlabel="class", ylabel="probability", ylim=(0, 1))
+    add_legend(figure)
+    return AltFigure(figure, _alt_text.describe_prediction(stages, probabilities, class_names), "image/png")
+
+
+@styled
+def loss_map(stages: Mapping[str, np.ndarray], loss: np.ndarray) -> AltFigure:
+    """Draw one image (28, 28), pixels from 0 to 1, at several stages, and the loss (28, 28) in nats of each pixel."""
+    figure = Figure(figsize=(2.1 * len(stages) + 2.7, 2.5))
+    axes = _draw_stages(figure, stages, 1)
+    drawn = axes.imshow(loss, vmin=0, cmap="viridis", interpolation="nearest")
+    axes.set(title=f"loss, mean {loss.mean():.4f}", xticks=[], yticks=[])
+    figure.colorbar(drawn, ax=axes, label="loss (nats)")
+    return AltFigure(figure, _alt_text.describe_loss_map(stages, loss), "image/png")
+
+
+def _draw_stages(figure: Figure, stages: Mapping[str, np.ndarray], width: float) -> Axes:
+    """Draw the stages of an image in a row; return empty axes to the right, as wide as ``width`` images."""
+    *panels, last = figure.subplots(1, len(stages) + 1, width_ratios=[1] * len(stages) + [width])
+    for axes, (name, image) in zip(panels, stages.items(), strict=True):
+        _show_image(axes, image)
+        axes.set_title(name)
+    return last
+
+
+def _show_image(axes: Axes, image: np.ndarray, low: float = 0, high: float = 1) -> None:
+    axes.imshow(image, vmin=low, vmax=high, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+
+
+@styled
+def pixel_histogram(images: Mapping[str, np.ndarray], unit: str) -> AltFigure:
+    """Draw the distribution of the pixel values of each set of images; ``unit`` names the unit of a pixel.
+
+    ``images`` gives arrays of any shape: ``{"clean": x, "scale 0.5": x_noisy}``. The density is logarithmic.
+    """
+    figure = Figure(figsize=(7.5, 3.4))
+    axes = figure.subplots()
+    low, high = np.quantile(np.concatenate([x.ravel() for x in images.values()]), [0.001, 0.999])
+    for place, (name, x) in enumerate(images.items()):
+        style = series_style(place) | {"label": name, "histtype": "step", "linewidth": 1.8}
+        style.pop("marker")
+        axes.hist(x.ravel(), 80, range=(low, high), density=True, **style)
+    axes.set(xlabel=f"pixel value ({unit})", ylabel="density, log scale", yscale="log")
+    axes.set_title("Distribution of pixel values")
+    axes.legend()
+    return AltFigure(figure, _alt_text.describe_histogram(images))
+
+
+@styled
+def heatmaps(panels: Mapping[str, pd.DataFrame], labels: tuple[str, str], quantity: str) -> AltFigure:
+    """Draw fractions as colors on one scale from 0 to 1, with their numbers, a panel per table.
+
+    All tables have the same columns. ``labels`` names rows and columns; ``quantity`` names the numbers with their unit.
+    """
+    n_rows, n_columns = (max(table.shape[axis] for table in panels.values()) for axis in (0, 1))
+    figure = Figure(figsize=(0.72 * n_columns + 2.5, (0.4 * n_rows + 0.6) * len(panels) + 1.3))
+    drawn = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
+    for axes, (name, table) in zip(drawn, panels.items(), strict=True):
+        image = axes.imshow(table, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+        for (row, column), value in np.ndenumerate(table.to_numpy()):
+            color = "black" if value > 0.5 else "white"
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=color)
+        axes.set_xticks(range(table.shape[1]), map(format_label, table.columns), rotation=40, ha="right")
+        axes.set_yticks(range(len(table)), map(format_label, table.index))
+        axes.grid(visible=False)
+        axes.set(title=name, ylabel=labels[0])
+    drawn[-1].set_xlabel(labels[1])
+    figure.colorbar(image, ax=list(drawn), label=quantity)
+    return AltFigure(figure, _alt_text.describe_heatmaps(panels, labels, quantity), "image/png")

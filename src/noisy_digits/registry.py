@@ -1,0 +1,33 @@
+"""Registries: the one place where a noise, a model or a denoiser is added."""
+
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
+
+from noisy_digits.errors import UserError, did_you_mean
+
+T = TypeVar("T")
+
+
+class Registry(dict[str, T]):
+    """A dictionary of named things of one ``kind``. Looking up an unknown name raises UserError, with a suggestion."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def __missing__(self, name: object) -> NoReturn:
+        raise UserError(f'unknown {self.kind} "{name}"{did_you_mean(name, self)}')
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that adds a function under ``name`` and returns the function unchanged."""
+
+        def add(function: T) -> T:
+            self[name] = function
+            return function
+
+        return add
+
+    def check(self, name: str) -> str:
+        """Return ``name`` if it is registered. Raises UserError otherwise."""
+        self[name]
+        return name

@@ -1,0 +1,50 @@
+"""Write the index of a collection: every assignment, question and grid point, with its status and number."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from noisy_digits._files import read_record, write_text
+from noisy_digits.formatting import format_duration, format_label
+from noisy_digits.pipeline.claims import format_condition
+from noisy_digits.pipeline.datasets import load_datasets
+from noisy_digits.pipeline.plan import Run
+from noisy_digits.pipeline.store import Collection
+from noisy_digits.reports._templates import TEMPLATES
+from noisy_digits.reports.overview import Overview, format_point
+from noisy_digits.reports.pages import describe_origin, notices, refresh_pages
+from noisy_digits.results import collect_metrics
+
+TEMPLATES.filters |= {"label": format_label, "condition": format_condition, "format_point": format_point}
+
+
+def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None:
+    """Write results.csv, the pages that are out of date, and index.html of the collection whose plan is ``runs``."""
+    overview = Overview(root, runs, collection)
+    write_text(overview.results / "results.csv", collect_metrics(overview.results, runs).to_csv(index=False))
+    refresh_pages(root, runs, overview.statuses, collection)
+    dataset = load_datasets(overview.project).dataset_title(collection.dataset)
+    quick = ", quick profile" if collection.profile == "quick" else ""
+    html = TEMPLATES.get_template("index.html.j2").render(
+        title=": ".join(filter(None, [overview.project.title, dataset])) + quick,
+        project=overview.project,
+        is_reference=overview.is_reference,
+        notices=notices(root, collection),
+        facts=_facts(overview),
+        sections=overview.sections(),
+    )
+    write_text(overview.reports / "index.html", html)
+
+
+def _facts(overview: Overview) -> dict[str, str]:
+    """Return when, where and with what the collection was made."""
+    records = [record for run in overview.runs if (record := read_record(overview.results / run.path))]
+    runs = str(len(overview.runs))
+    if not records:
+        return {"runs": runs}
+    days = sorted(record["started"][:10] for record in records)
+    return {
+        "runs": runs,
+        "time of all runs": format_duration(sum(record["seconds"] for record in records)),
+        "started": days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}",
+        **describe_origin(records),
+    }

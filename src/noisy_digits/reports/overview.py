@@ -1,0 +1,124 @@
+"""Gather what the index says about a collection from its plan, its params files and its results."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from noisy_digits._files import read_metrics, read_record
+from noisy_digits.formatting import format_duration, format_label
+from noisy_digits.pipeline.claims import UNDECIDED, evaluate_claim
+from noisy_digits.pipeline.config import AssignmentConfig, NotebookConfig, Values, load_assignments
+from noisy_digits.pipeline.plan import Run
+from noisy_digits.pipeline.status import FINISHED, diverged_seeds, run_statuses
+from noisy_digits.pipeline.store import Collection
+from noisy_digits.project import read_project
+from noisy_digits.reports.figures import first_figure
+from noisy_digits.results import collect_metrics, compare_with_reported
+from noisy_digits.stats import summarize
+
+
+class Overview:
+    """A collection of the project at ``root`` whose plan is ``runs``; ``statuses`` are those of the runs by path."""
+
+    def __init__(self, root: Path, runs: Sequence[Run], collection: Collection) -> None:
+        self.root, self.runs, self.name = root, runs, collection.name
+        self.results = root / "results" / collection.name
+        self.reports = root / "reports" / collection.name
+        self.statuses = run_statuses(self.results, runs)
+        self.project = read_project(root)
+        self.is_reference = collection.name == self.project.reference_collection
+
+    def sections(self) -> list[dict[str, Any]]:
+        """Return what the index shows of each assignment; index.html.j2 lists the keys."""
+        return [self._section(name, assignment) for name, assignment in load_assignments(self.root).items()]
+
+    def _section(self, name: str, assignment: AssignmentConfig) -> dict[str, Any]:
+        notebooks, claims, reported = [], [], []
+        tables = {}
+        for key, notebook in assignment.notebooks.items():
+            runs = [run for run in self.runs if (run.assignment, run.notebook) == (name, key)]
+            tables[key] = collect_metrics(self.results, [run for run in runs if self.statuses[run.path] in FINISHED])
+            notebooks.append({"name": key, "config": notebook, "runs": [self._describe_run(run) for run in runs]})
+            for row in notebook.reported:
+                reported += self._compare(notebook, row, tables[key], runs, assignment.corrected_recipe)
+        for claim in assignment.claims.values():
+            table, verdict = tables[claim.notebook], UNDECIDED
+            if self.is_reference and not table.empty:
+                verdict = evaluate_claim(claim, table, assignment.original_recipe, assignment.corrected_recipe)
+            claims.append((claim, verdict))
+        cover = assignment.cover_figure
+        return {
+            "name": name,
+            "config": assignment,
+            "cover": first_figure(self.results / name / cover) if cover else None,
+            "notebooks": notebooks,
+            "claims": claims,
+            "reported": reported,
+        }
+
+    def _page(self, run: Run) -> str | None:
+        page = f"{run.path}.html"
+        return page if (self.reports / page).is_file() else None
+
+    def _describe_run(self, run: Run) -> dict[str, Any]:
+        folder = self.results / run.path
+        record = read_record(folder)
+        return {
+            "point": run.point,
+            "href": self._page(run),
+            "status": self.statuses[run.path],
+            "headline": _headline(folder, run),
+            "time": format_duration(record["seconds"]) if record else None,
+        }
+
+    def _compare(
+        self, notebook: NotebookConfig, row: Values, table: pd.DataFrame, runs: Sequence[Run], corrected: str | None
+    ) -> list[dict[str, Any]]:
+        """Return a line for each number in a ``reported`` row of the notebook."""
+        keys = [*notebook.grid, *notebook.coordinates]
+        point = {key: level for key, level in row.items() if key in keys}
+        metrics = {key: value for key, value in row.items() if key not in keys}
+        run = next((run for run in runs if run.point.items() <= point.items()), None)
+        status = self.statuses[run.path] if run else "not run"
+        ours = _select(table, keys, point)
+        others = _select(table, keys, point | {"recipe": corrected}) if "recipe" in point else pd.DataFrame()
+        lines = compare_with_reported(ours, pd.DataFrame([metrics]), self.name, keys=()).to_dict("records")
+        for metric, line in zip(metrics, lines, strict=True):
+            line["notebook"] = notebook.title
+            line["where"] = format_point({key: level for key, level in point.items() if key != "recipe"})
+            line["corrected"] = str(summarize(others[metric].dropna().tolist())) if metric in others else "–"
+            line["href"] = self._page(run) if run else None
+            line["ours"] = line["ours"] if status in FINISHED else status
+        return lines
+
+
+def format_point(point: Mapping[str, Any]) -> str:
+    """Return grid values or coordinates as text: scale 0.1, denoiser none."""
+    return ", ".join(f"{format_label(name)} {format_label(level)}" for name, level in point.items())
+
+
+def _headline(folder: Path, run: Run) -> str | None:
+    """Return the headline metric over the seeds of a run as text, None if it was not recorded."""
+    headline = {"metric": run.headline_metric, **run.headline_at}
+    values = [
+        row["value"]
+        for row in read_metrics(folder)
+        if {key: value for key, value in row.items() if key not in ("seed", "value")} == headline
+    ]
+    diverged = len(diverged_seeds(folder))
+    if not values:
+        return None
+    return f"{summarize(values)}, {diverged} diverged" if diverged else str(summarize(values))
+
+
+def _select(table: pd.DataFrame, keys: Sequence[str], point: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the numbers of a tidy table at one point, one row per seed and one column per metric.
+
+    A key that ``point`` does not name is a coordinate on which the metrics do not depend.
+    """
+    rows = table.reindex(columns=[*keys, "seed", "metric", "value"])
+    for key in keys:
+        rows = rows.loc[rows[key] == point[key] if key in point else rows[key].isna()]
+    return rows.pivot(index="seed", columns="metric", values="value").reset_index()

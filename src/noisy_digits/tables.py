@@ -1,0 +1,89 @@
+"""Make tables and answers for reading: HTML with a caption, summaries over seeds as text."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pandas as pd
+
+from noisy_digits.formatting import format_interval, format_label, format_number
+from noisy_digits.stats import Summary
+
+_FIELDS = [field.name for field in fields(Summary)]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A data frame as an HTML table with a caption and header scopes; its first column heads the rows."""
+
+    frame: pd.DataFrame
+    caption: str
+
+    def _repr_html_(self) -> str:
+        if self.frame.empty:
+            return f"<p>{html.escape(self.caption)}: there is nothing to show.</p>"
+        head = "".join(_cell("th", column, ' scope="col"') for column in self.frame.columns)
+        body = "".join(
+            "<tr>" + _cell("th", first, ' scope="row"') + "".join(_cell("td", value) for value in rest) + "</tr>"
+            for first, *rest in self.frame.itertuples(index=False)
+        )
+        return (
+            f"<table><caption>{html.escape(self.caption)}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a notebook's question: one to three sentences of Markdown, with their numbers."""
+
+    text: str
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+
+def _cell(tag: str, value: object, scope: str = "") -> str:
+    if value is None or value is pd.NA or (isinstance(value, float | np.floating) and np.isnan(value)):
+        value = "–"
+    text = format_number(float(value)) if isinstance(value, float | np.floating) else html.escape(str(value))
+    return f"<{tag}{scope}>{text.replace(' ± ', '&nbsp;±&nbsp;').replace('(n = ', '(n&nbsp;=&nbsp;')}</{tag}>"
+
+
+def metric_summary(summary: pd.DataFrame, caption: str) -> Table:
+    """Return the table of ``stats.aggregate_seeds`` for reading: a row per point and metric, the interval as text."""
+    intervals = [
+        format_interval(low, high) if n > 1 else "needs replicates"
+        for low, high, n in zip(summary["ci_low"], summary["ci_high"], summary["n"], strict=True)
+    ]
+    frame = summary.drop(columns=["ci_low", "ci_high"])
+    labels = [*_key_columns(summary), "metric"]
+    frame[labels] = frame[labels].map(format_label)
+    frame = frame.assign(**{"95 % interval of the mean": intervals}).rename(columns={"std": "standard deviation"})
+    return Table(frame.rename(columns=format_label), caption)
+
+
+def by_grid_point(summary: pd.DataFrame, metrics: Sequence[str], caption: str) -> Table:
+    """Return the table of ``stats.aggregate_seeds`` for reading: a row per point, a column per metric of ``metrics``.
+
+    A cell is "mean ± standard deviation (n = …)", or "–" where no seed recorded the metric. If trainings diverged, a
+    last column counts them.
+    """
+    keys = _key_columns(summary)
+    points: dict[tuple, dict[str, Summary]] = {}
+    for row in summary.to_dict("records"):
+        measured = points.setdefault(tuple(row[key] for key in keys), {})
+        measured[row["metric"]] = Summary(*(row[field] for field in _FIELDS))
+    rows = [
+        [*map(format_label, point), *(str(measured.get(metric, "–")) for metric in metrics)]
+        for point, measured in points.items()
+    ]
+    frame = pd.DataFrame(rows, columns=[*map(format_label, [*keys, *metrics])])
+    if "diverged" in set(summary["metric"]):
+        frame["diverged"] = [measured["diverged"].n if "diverged" in measured else 0 for measured in points.values()]
+    return Table(frame, caption)
+
+
+def _key_columns(summary: pd.DataFrame) -> list[str]:
+    return [column for column in summary.columns if column not in ("metric", *_FIELDS)]

@@ -1,0 +1,243 @@
+"""Real faults, and the same answer twice: `make test-faults`, too long for every day."""
+
+import contextlib
+import json
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import yaml
+
+from noisy_digits.pipeline.plan import plan_runs
+from tests.conftest import (
+    MEASURE,
+    MEASURE_PARAMETERS,
+    PATIENCE_S,
+    build,
+    contents,
+    environment,
+    noisy_digits,
+    start,
+    write_notebook,
+)
+
+pytestmark = pytest.mark.faults
+
+
+def of_project(root):
+    """Return the processes that work in a project or on its notebooks."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = " ".join(process.cmdline()) + process.cwd()
+            if str(root) in words and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def kill_snakemake(first, rng):
+    first.kill()
+
+
+def interrupt(first, rng):
+    first.send_signal(signal.SIGINT)
+
+
+def kill_everything(first, rng):
+    for process in [*psutil.Process(first.pid).children(recursive=True), first]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def kill_one_of_its_processes(first, rng):
+    while not (children := psutil.Process(first.pid).children(recursive=True)):
+        time.sleep(0.01)
+    rng.choice(children).kill()
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_a_build_hit_at_any_moment_is_finished_by_the_next(small, uninterrupted, tmp_path, number):
+    whole, seconds = uninterrupted
+    rng = random.Random(number)
+    hit = [kill_snakemake, interrupt, kill_everything, kill_one_of_its_processes][number % 4]
+    root = shutil.copytree(small, tmp_path / "project")
+    first = start(root)
+    moment = rng.uniform(0, 0.9 * seconds)
+    time.sleep(moment)
+    assert first.poll() is None, "the build had ended before it was hit"
+    with contextlib.suppress(psutil.NoSuchProcess):
+        hit(first, rng)
+    first.wait(PATIENCE_S)
+    if hit is not kill_one_of_its_processes:  # which may be one that had done its work
+        assert first.returncode != 0
+    print(f"{hit.__name__} after {moment:.1f} s, {len(list(root.glob('results/**/metrics.json')))} runs made")
+    done = build(root)
+    assert done.returncode == 0, done.stderr
+    assert contents(root) == contents(whole)
+    _, alive = psutil.wait_procs(of_project(root), timeout=PATIENCE_S)
+    assert not alive
+
+
+def test_every_notebook_gives_the_same_bytes_twice(copied, tmp_path):
+    """Every grid point, in another folder and with another number of runs at once."""
+    again = shutil.copytree(copied, tmp_path / "again")
+    for root, cores in ((copied, "2"), (again, "1")):
+        done = noisy_digits(root, "build", "--dataset", "digits", "--profile", "quick", "--cores", cores)
+        assert done.returncode == 0, done.stderr
+    results = contents(again)
+    assert len([path for path in results if path.name == "metrics.json"]) == len(plan_runs(copied, "quick"))
+    assert results == contents(copied)
+
+
+def test_two_hundred_kernels_start_eight_at_a_time(toy):
+    described = {
+        "title": "Many",
+        "question": "Do all start?",
+        "order": 1,
+        "notebooks": {"1_measure": {"title": "Start", "grid": {"scale": [float(n) for n in range(200)]}}},
+    }
+    (toy / "params/toy.yml").write_text(yaml.safe_dump(described))
+    paths = [run.path for run in plan_runs(toy, "quick")]
+
+    def run(path):
+        return noisy_digits(toy, "run", path, "--dataset", "digits", "--profile", "quick")
+
+    with ThreadPoolExecutor(8) as pool:
+        ended = list(pool.map(run, paths))
+    assert [each.stderr for each in ended if each.returncode] == []
+    assert len(list(toy.glob("results/**/metrics.json"))) == 200
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A folder on a disk of its own, of 120 MB; a function mounts it again with other options."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(*options):
+        return subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", folder], capture_output=True)
+
+    if mount("size=120m").returncode:
+        pytest.skip("only the superuser can mount a disk")
+    yield folder, lambda *options: subprocess.run(["mount", "-o", ",".join(("remount", *options)), folder], check=True)
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+FILL = """\
+from pathlib import Path
+filler = Path.cwd().parents[1] / "filler"
+if scale == 0.5 and learning_rate == 1.0:
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(2**16)):
+                pass
+        except OSError:
+            pass
+"""
+
+
+def test_a_disk_that_fills_up_is_reported_and_the_next_build_finishes(toy, built_once, disk):
+    folder, _ = disk
+    root = shutil.copytree(toy, folder / "project")
+    write_notebook(root / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, f"{FILL}\n{MEASURE}")
+    done = build(root)
+    assert done.returncode != 0
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    for path in root.glob("results/**/metrics.json"):
+        assert json.loads(path.read_text())
+    write_notebook(root / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, MEASURE)
+    (root / "filler").unlink()
+    done = build(root)
+    assert done.returncode == 0, done.stderr
+    assert contents(root) == contents(built_once)
+
+
+def test_a_full_disk_is_reported_before_anything_runs(toy, disk):
+    folder, remount = disk
+    remount("size=5m")
+    root = shutil.copytree(toy, folder / "project")
+    done = build(root)
+    assert done.returncode == 2
+    assert re.fullmatch(r"noisy-digits: .*project: its disk has \d MB free, .*\n", done.stderr)
+    assert not (root / "results").exists()
+
+
+def test_results_that_cannot_be_written_are_reported_before_anything_runs(toy, disk):
+    folder, remount = disk
+    (toy / "results").symlink_to(folder)
+    remount("ro")
+    done = build(toy)
+    assert done.returncode == 2
+    assert re.fullmatch(r"noisy-digits: .*Read-only file system: .*make it writable.*\n", done.stderr)
+
+
+def test_a_damaged_data_file_is_reported_before_anything_runs(toy):
+    (toy / "data").mkdir()
+    cut = toy / "data/mnist.npz"
+    np.savez_compressed(cut, x_train=np.arange(10_000), y_train=np.arange(10_000))
+    cut.write_bytes(cut.read_bytes()[:5000])
+    for dataset in ("auto", "mnist"):
+        done = noisy_digits(toy, "build", "--dataset", dataset, "--profile", "quick")
+        assert done.returncode == 2
+        assert re.fullmatch(r"noisy-digits: .*mnist\.npz cannot be read .*: delete it or replace it\n", done.stderr)
+    assert not (toy / "results").exists()
+
+
+GREEDY = "if scale == 2.0:\n    hoard = [bytearray(b'x' * 2**26) for _ in range(64)]\n"
+
+
+@pytest.fixture
+def little_memory():
+    """A control group whose processes may have 1 GB together; the system kills one that takes more."""
+    group = Path("/sys/fs/cgroup/memory/noisy-digits-test")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text("1000000000")
+    except OSError:
+        pytest.skip("only the superuser can limit memory, through control groups of version 1")
+    yield group / "cgroup.procs"
+    deadline = time.monotonic() + PATIENCE_S
+    while (group / "cgroup.procs").read_text() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    group.rmdir()
+
+
+def test_a_kernel_killed_for_memory_fails_only_its_own_runs(toy, little_memory):
+    write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, f"{GREEDY}{MEASURE}")
+    command = [sys.executable, "-m", "noisy_digits", "build", "--dataset", "digits", "--profile", "quick"]
+    limited = f'echo $$ > {little_memory}; exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", limited, "sh", *command, "--cores", "1"],
+        cwd=toy,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert len(re.findall("scale~2.0: its kernel died: it was killed, or memory ran out", done.stderr)) == 2
+    made = {path.parent.name for path in toy.glob("results/**/metrics.json")}
+    assert made == {"scale~0.5"}
+    page = (toy / "reports/digits-quick/toy/1_measure/recipe~corrected/scale~2.0.html").read_text()
+    assert "stopped from outside" in page
+
+
+def test_memory_that_python_is_refused_is_a_traceback_on_the_page(toy):
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))\n"
+    write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, f"{limit}{GREEDY}{MEASURE}")
+    done = build(toy)
+    assert done.returncode != 0
+    assert re.search(r"cell \d failed: MemoryError", done.stderr)
+    assert "MemoryError" in (toy / "reports/digits-quick/toy/1_measure/recipe~corrected/scale~2.0.html").read_text()
+    assert len(list(toy.glob("results/**/metrics.json"))) == 2

@@ -1,0 +1,202 @@
+"""A quick build of this project on scikit-learn's digits: every notebook runs once, and the pages hold together."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from urllib.parse import unquote
+
+import pytest
+
+from noisy_digits import training
+from noisy_digits._files import read_record
+from noisy_digits.pipeline.config import load_assignments
+from noisy_digits.pipeline.plan import plan_runs
+from noisy_digits.pipeline.store import Collection
+from noisy_digits.reports.pages import notices
+
+from ..browser import open_pages
+from ..conftest import REPOSITORY, build, noisy_digits
+
+COLLECTION = "digits-quick"
+
+
+@pytest.fixture(scope="session")
+def quick(copied):
+    """A quick build of this project, on scikit-learn's digits."""
+    done = build(copied)
+    assert done.returncode == 0, done.stderr
+    return copied
+
+
+@pytest.fixture(scope="session")
+def index(quick):
+    return (quick / f"reports/{COLLECTION}/index.html").read_text()
+
+
+def test_the_quick_build_makes_a_page_for_every_grid_point(quick):
+    reports = quick / "reports" / COLLECTION
+    pages = {str(page.relative_to(reports)).removesuffix(".html") for page in reports.rglob("*.html")}
+    assert pages == {run.path for run in plan_runs(quick, "quick")} | {"index"}
+
+
+def test_a_run_records_which_device_trained(quick):
+    """Those that have epochs do train."""
+    for run in plan_runs(quick, "quick"):
+        record = read_record(quick / "results" / COLLECTION / run.path)
+        assert record["device"] == (training.device_name() if "epochs" in run.parameters else None), run.path
+
+
+def read_rows(quick):
+    with (quick / f"results/{COLLECTION}/results.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_results_csv_has_a_column_per_coordinate_and_whole_numbers(quick):
+    rows = read_rows(quick)
+    assert list(rows[0])[:2] == ["assignment", "notebook"]
+    assert list(rows[0])[-3:] == ["seed", "metric", "value"]
+    assert {row["n_hidden_layers"] for row in rows} == {"", "1", "2", "3"}
+    assert {row["layer"] for row in rows} == {"", "1", "2", "3"}
+    assert not [row["metric"] for row in rows if re.search(r"\d", row["metric"])], "a coordinate in a metric's name"
+
+
+def test_quick_learns_something(quick):
+    clean = {
+        row["assignment"]: float(row["value"])
+        for row in read_rows(quick)
+        if (row["recipe"], row["scale"], row["metric"]) == ("corrected", "0.0", "test_accuracy")
+    }
+    assert clean["mlp_noise"] > 0.7
+    assert clean["cnn_noise"] > 0.7
+
+
+def test_the_readme_shows_what_the_results_give(quick):
+    chart, grid = (f"reports/{COLLECTION}/denoising/{name}" for name in ("4c_compare_denoisers.svg", "4b_gallery.png"))
+    kept = "![kept](reports/mnist/denoising/4c_compare_denoisers.svg)\n"
+    text = (
+        f"# Digits\n{kept}![chart]({chart}) ![grid]({grid})\n<!-- verdicts -->\nold\n<!-- end of verdicts -->\nEnd.\n"
+    )
+    (quick / "README.md").write_text(text)
+    done = noisy_digits(quick, "readme", "--dataset", "digits", "--profile", "quick")
+    assert (done.returncode, done.stderr) == (0, "")
+    renewed = (quick / "README.md").read_text()
+    claims = [claim for assignment in load_assignments(quick).values() for claim in assignment.claims.values()]
+    assert all(f"| {claim.statement} | **not decided** |" in renewed for claim in claims)
+    assert renewed.startswith(text.partition("old")[0])
+    assert renewed.endswith("<!-- end of verdicts -->\nEnd.\n")
+    assert "old" not in renewed
+    assert "</svg>" in (quick / chart).read_text()
+    assert (quick / grid).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_figure_in_the_readme_that_was_not_made_is_named(built):
+    (built / "README.md").write_text(f"![a](reports/{COLLECTION}/toy/3_more.png)\n")
+    done = noisy_digits(built, "readme", "--dataset", "digits", "--profile", "quick")
+    assert done.returncode == 2
+    assert "toy/3_more" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_nothing_reported_is_compared_with_a_quick_run(quick):
+    pages = list(quick.glob(f"reports/{COLLECTION}/*_noise/4_noise_sweep.html"))
+    assert len(pages) == 2
+    for page in pages:
+        text = page.read_text()
+        assert "not comparable" in text
+        assert "Quick profile" in text
+        assert "not MNIST" in text
+
+
+def test_every_page_opens_in_a_browser_with_the_network_off(quick):
+    pages = sorted(quick.glob("reports/**/*.html"))
+    for page, found in zip(pages, open_pages(pages), strict=True):
+        assert found["requests"] == [], page
+        assert found["console"] == [], page
+        assert found["errors"] == [], page
+        assert found["broken"] == [], page
+        assert found["violations"] == [], page
+        assert found["headings"] == 1, page
+        assert found["overflow"] <= 0, page
+        assert all(width > 0 for width in found["images"]), page
+        assert all(min(box) > 0 for box in found["formulas"]), page
+        assert "1_noise" not in str(page) or found["images"], page
+
+
+def test_pages_describe_their_figures(quick):
+    for page in quick.glob(f"reports/{COLLECTION}/*/*/**/*.html"):
+        images = re.findall(r"<img[^>]*>", page.read_text())
+        assert images
+        assert all(len(re.search(r'alt="([^"]*)"', image)[1]) > 30 for image in images), page
+
+
+def test_pages_are_small(quick):
+    sizes = sorted(page.stat().st_size for page in quick.glob(f"reports/{COLLECTION}/**/*.html"))
+    assert sizes[len(sizes) // 2] <= 150_000
+    assert sizes[-1] <= 1_500_000
+
+
+REPORTED = {
+    "mlp_noise": "0.13065 0.9829 0.9840 2.30462 0.1135 0.1447 2.30092 0.1135 2.30094 0.1136 "
+    "2.30103 0.1135 2.30104 0.1135",
+    "cnn_noise": "2.30254 0.1137 0.86216 0.8232 0.54680 0.8823 0.62660 0.8601 0.83446 0.8125 "
+    "1.12745 0.6738 2.03743 0.3513",
+    "denoising": "0.0961 0.9702 0.9822 0.9823 0.9833 0.9833 0.9833 0.0302 0.9912 0.1149 0.1199 "
+    "0.9539 0.9528 0.9505 0.9408 0.9192 0.8621 0.7292 0.5143 0.3191 0.1758 0.1012 "
+    "0.9909 0.9651 0.8956 0.7867 0.6482 0.4901 0.3310 0.2289 0.1612 0.1209 0.0981",
+    "beyond": "",
+    "depth": "0.705 0.856 0.222 0.668 0.807 0.100 0.493 0.553 0.100 28015.0312 0.594 18144960",
+}
+"""What the write-ups printed, as the assignments' brief lists it."""
+
+
+def test_the_index_shows_a_key_figure_and_every_reported_number_of_each_assignment(quick, index):
+    assignments = load_assignments(quick)
+    assert index.count("<figure ") == len(assignments) == 5
+    numbers = {
+        name: [
+            value
+            for notebook in assignment.notebooks.values()
+            for row in notebook.reported
+            for key, value in row.items()
+            if key not in (*notebook.grid, *notebook.coordinates)
+        ]
+        for name, assignment in assignments.items()
+    }
+    assert {name: sorted(values) for name, values in numbers.items()} == {
+        name: sorted(map(float, values.split())) for name, values in REPORTED.items()
+    }
+    every = sum(map(len, numbers.values()))
+    left_out = index.count("<td>not run</td>")
+    assert left_out == 2 * 3 + 2 * 4, "loss and accuracy at the scales that this copy of the project leaves out"
+    assert index.count("not comparable") == 2 * (every - left_out)
+    assert index.count("<b>not decided</b>") == sum(len(assignment.claims) for assignment in assignments.values())
+
+
+def test_every_link_of_the_index_leads_to_a_page(quick, index):
+    links = set(re.findall(r'href="([^"#]+\.html)"', index))
+    assert len(links) == len(plan_runs(quick, "quick"))
+    assert all((quick / "reports" / COLLECTION / unquote(link)).is_file() for link in links)
+
+
+@pytest.mark.skipif(
+    not os.environ.get("NOISY_DIGITS_DATA"), reason="real MNIST is needed: set NOISY_DIGITS_DATA to its folder"
+)
+def test_a_run_on_real_mnist_learns_and_is_called_mnist(copied):
+    path = "mlp_noise/2_train/recipe~corrected/scale~0.0"
+    command = [sys.executable, "-m", "noisy_digits", "run", path, "--dataset", "mnist", "--profile", "quick"]
+    subprocess.run(command, cwd=copied, check=True)
+    rows = json.loads((copied / f"results/mnist-quick/{path}/metrics.json").read_text())
+    page = (copied / f"reports/mnist-quick/{path}.html").read_text()
+    assert next(row["value"] for row in rows if row["metric"] == "test_accuracy") > 0.8
+    assert "Quick profile" in page
+    assert "not MNIST" not in page
+
+
+def test_only_other_data_and_the_quick_profile_need_a_notice():
+    assert notices(REPOSITORY, Collection("mnist")) == []
+    assert len(notices(REPOSITORY, Collection("digits"))) == 1
+    assert len(notices(REPOSITORY, Collection("mnist", "quick"))) == 1
+    assert len(notices(REPOSITORY, Collection("fashion_mnist", "quick"))) == 2

@@ -1,0 +1,199 @@
+"""Claims: the arithmetic behind each verdict."""
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from noisy_digits import stats
+from noisy_digits.pipeline.claims import Outcome, evaluate_claim, format_condition
+from noisy_digits.pipeline.config import Claim
+
+SPREAD = (-0.01, 0.0, 0.01)
+
+
+def replicates(metric, mean, *, spread=SPREAD, **point):
+    """Return tidy rows: three seeds around ``mean`` at one point."""
+    rows = [{**point, "seed": seed, "metric": metric, "value": mean + noise} for seed, noise in enumerate(spread)]
+    return pd.DataFrame(rows)
+
+
+def table(*, spread=SPREAD, **means):
+    """Return replicates around the means given, by recipe and scale: ``corrected={0.1: 0.9}``."""
+    rows = [
+        replicates("test_accuracy", mean, spread=spread, recipe=recipe, scale=scale)
+        for recipe, levels in means.items()
+        for scale, mean in levels.items()
+    ]
+    return pd.concat(rows)[["recipe", "scale", "seed", "metric", "value"]]
+
+
+def claim(metric="test_accuracy", **parts):
+    return Claim(statement="…", notebook="2_train", metric=metric, **parts)
+
+
+def evaluate(made, rows):
+    return evaluate_claim(made, rows, "as_submitted", "corrected")
+
+
+def word(made, rows=None, **means):
+    return evaluate(made, table(**means) if rows is None else rows).word
+
+
+HIGH = claim(at={"scale": 0.1}, greater_than=0.8, cause="a slip")
+
+
+@pytest.mark.parametrize(
+    ("original", "corrected", "expected"),
+    [
+        (0.9, 0.9, "supported"),
+        (0.5, 0.9, "supported"),
+        (0.5, 0.5, "refuted"),
+        (0.9, 0.5, "artefact"),
+        (0.9, 0.8, "artefact"),
+        (0.5, 0.8, "inconclusive"),
+        (0.8, 0.5, "refuted"),
+    ],
+)
+def test_evaluate_claim_lets_the_corrected_recipe_decide(original, corrected, expected):
+    verdict = evaluate(HIGH, table(as_submitted={0.1: original}, corrected={0.1: corrected}))
+    assert verdict.word == expected
+    assert verdict.cause == ("a slip" if expected == "artefact" else "")
+
+
+def test_evaluate_claim_takes_the_names_of_the_recipes_from_its_arguments():
+    rows = table(first={0.1: 0.9}, second={0.1: 0.5})
+    assert evaluate_claim(HIGH, rows, "first", "second").word == "artefact"
+    assert evaluate_claim(HIGH, rows, "second", "first").word == "supported"
+
+
+def test_evaluate_claim_does_not_decide_without_the_corrected_recipe():
+    verdict = evaluate(HIGH, table(as_submitted={0.1: 0.9}))
+    assert verdict.word == "not decided"
+    assert verdict.findings["as_submitted"].outcome is Outcome.HOLDS
+
+
+@given(st.floats(-2, 2), st.floats(0.001, 0.5))
+def test_evaluate_claim_compares_the_interval_with_the_region(mean, spread):
+    rows = table(corrected={0.1: mean}, spread=(-spread, 0.0, spread))
+    found = stats.summarize(rows["value"])
+    expected = "supported" if found.ci_low > 0.8 else "refuted" if found.ci_high <= 0.8 else "inconclusive"
+    assert word(HIGH, rows) == expected
+
+
+def test_evaluate_claim_decides_nothing_with_too_few_seeds():
+    few = table(corrected={0.1: 0.9}, spread=(0.0, 0.01))
+    verdict = evaluate(HIGH, few)
+    assert verdict.word == "not decided"
+    assert verdict.findings["corrected"].explanation == "needs 3 seeds, has 2"
+    assert word(HIGH, few.iloc[:0]) == "not decided"
+    lost = evaluate(HIGH, table(corrected={0.2: 0.9})).findings["corrected"]
+    assert lost.explanation == "test accuracy at scale 0.1: not recorded"
+
+
+def test_evaluate_claim_takes_an_exact_number_from_one_row():
+    exact = claim(at={"scale": 0.1}, greater_than=0.8, exact=True)
+    assert word(exact, corrected={0.1: 0.9}, spread=(0.0,)) == "supported"
+
+
+def test_evaluate_claim_requires_every_change_along_a_column():
+    falls = claim(at={"scale": [0.1, 1.0, 2.0]}, along="scale", less_than=0.0)
+    assert word(falls, corrected={0.1: 0.9, 1.0: 0.7, 2.0: 0.5}) == "supported"
+    verdict = evaluate(falls, table(corrected={0.1: 0.9, 1.0: 0.95, 2.0: 0.5}))
+    assert verdict.word == "refuted"
+    assert "scale 0.1 to 1: 0.0500" in verdict.findings["corrected"].explanation
+
+
+def test_evaluate_claim_pairs_changes_within_seeds():
+    falls = claim(at={"scale": [0.1, 1.0]}, along="scale", less_than=0.0)
+    assert word(falls, corrected={0.1: 0.9, 1.0: 0.89}, spread=(-0.3, 0.0, 0.3)) == "supported"
+
+
+def test_evaluate_claim_compares_the_largest_change_with_every_other():
+    last = claim(at={"scale": [0.1, 1.0, 2.0]}, along="scale", largest_change_at=2.0, less_than=0.0)
+    assert word(last, corrected={0.1: 0.9, 1.0: 0.8, 2.0: 0.3}) == "supported"
+    assert word(last, corrected={0.1: 0.9, 1.0: 0.3, 2.0: 0.2}) == "refuted"
+
+
+def test_evaluate_claim_requires_a_difference_from_every_other_point():
+    best = claim(at={"scale": 1.0}, minus={"at": {"scale": [0.1, 2.0]}}, greater_than=0.0)
+    assert word(best, corrected={0.1: 0.8, 1.0: 0.9, 2.0: 0.7}) == "supported"
+    assert word(best, corrected={0.1: 0.95, 1.0: 0.9, 2.0: 0.7}) == "refuted"
+
+
+def test_evaluate_claim_subtracts_a_metric_at_the_same_point():
+    chance = claim(at={"scale": [0.1, 1.0]}, minus={"metric": "majority_baseline"}, less_than=0.05)
+    rows = table(corrected={0.1: 0.12, 1.0: 0.9})
+    both = pd.concat([rows, rows.assign(metric="majority_baseline", value=0.11)])
+    assert word(chance, both) == "refuted"
+    assert word(chance, both[both["scale"] == 0.1]) == "not decided"
+
+
+def test_evaluate_claim_subtracts_a_metric_that_depends_on_fewer_coordinates():
+    """The share of the most frequent class is the same at every noise level."""
+    chance = claim("accuracy", at={"noise_level": [0.5, 1.0]}, minus={"metric": "majority_baseline"}, less_than=0.05)
+    rows = [replicates("accuracy", mean, noise_level=level) for level, mean in ((0.5, 0.12), (1.0, 0.1))]
+    assert word(chance, pd.concat([*rows, replicates("majority_baseline", 0.11)])) == "supported"
+    assert word(chance, pd.concat([*rows, replicates("majority_baseline", 0.01)])) == "refuted"
+    assert word(chance, pd.concat(rows)) == "not decided"
+
+
+def test_evaluate_claim_subtracts_a_metric_at_another_coordinate():
+    fewer = claim("macs", at={"model": "cnn"}, minus={"at": {"model": "mlp"}}, less_than=0.0, exact=True)
+    rows = [replicates("macs", value, spread=(0,), model=model) for model, value in (("mlp", 100), ("cnn", 900))]
+    assert word(fewer, pd.concat(rows)) == "refuted"
+
+
+def test_evaluate_claim_never_pools_rows_with_other_coordinates():
+    rows = pd.concat(
+        [
+            replicates("accuracy", 0.9),
+            replicates("accuracy", 0.5, noise_level=0.4),
+            replicates("accuracy", 0.7, test_noise="clean"),
+        ]
+    )
+    for at, expected in (({}, "0.9000"), ({"noise_level": 0.4}, "0.5000"), ({"test_noise": "clean"}, "0.7000")):
+        verdict = evaluate(claim("accuracy", at=at, greater_than=0.0), rows)
+        assert verdict.word == "supported"
+        assert f": {expected} ±" in verdict.findings[""].explanation
+    assert word(claim("accuracy", at={"layer": 1}, greater_than=0.0), rows) == "not decided"
+
+
+def test_evaluate_claim_never_pools_grid_points_as_seeds():
+    with pytest.raises(ValueError, match="duplicate"):
+        evaluate(claim(greater_than=0.8), table(corrected={0.1: 0.9, 1.0: 0.9}))
+
+
+def test_evaluate_claim_names_the_cause_without_recipes():
+    verdict = evaluate(HIGH, table(corrected={0.1: 0.5}).drop(columns="recipe"))
+    assert (verdict.word, verdict.cause) == ("refuted", "a slip")
+    assert list(verdict.findings) == [""]
+
+
+def test_evaluate_claim_supports_a_pvalue_or_is_inconclusive():
+    test = claim(at={"scale": 0.1}, pvalue_less_than=0.05)
+    assert word(test, corrected={0.1: 0.01}, spread=(0.0,)) == "supported"
+    assert word(test, corrected={0.1: 0.5}, spread=(0.0,)) == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ({"at": {"scale": 0.1}, "greater_than": 0.8}, "0.8 < test accuracy at scale 0.1"),
+        (
+            {"at": {"noise_level": [0.1, 1.0]}, "along": "noise_level", "less_than": 0.0},
+            "every change of test accuracy at noise level 0.1, 1 < 0",
+        ),
+        (
+            {"at": {"scale": [0.1, 1.0]}, "along": "scale", "largest_change_at": 1.0, "less_than": 0.0},
+            "change of test accuracy at scale 0.1, 1 to scale 1 minus any other change < 0",
+        ),
+        (
+            {"minus": {"metric": "majority_baseline"}, "less_than": 0.01},
+            "test accuracy minus majority baseline < 0.01",
+        ),
+        ({"pvalue_less_than": 0.05}, "test accuracy < 0.05"),
+    ],
+)
+def test_format_condition(parts, expected):
+    assert format_condition(claim(**parts)) == expected

@@ -1,0 +1,238 @@
+"""The index of a collection: its page from plain data, and what it gathers from a project."""
+
+import re
+import subprocess
+import sys
+from urllib.parse import unquote
+
+import pandas as pd
+from hypothesis import given, settings
+
+from noisy_digits.pipeline.claims import Finding, Outcome, Verdict
+from noisy_digits.pipeline.config import AssignmentConfig, Claim, NotebookConfig
+from noisy_digits.pipeline.store import Collection
+from noisy_digits.project import Project
+from noisy_digits.reports.figures import Figure
+from noisy_digits.reports.index import write_index
+from noisy_digits.reports.overview import Overview
+
+from .samples import DOT, Elements, sample_content, sample_index
+from .test_page import ANY_TEXT
+from .toy import FULL, PROJECT, fail_run, remove_run
+
+
+def words(html):
+    return " ".join(Elements(html).text.split())
+
+
+def index_of(title, value, href):
+    """Return an index in which every text is one of these."""
+    rest = {"href": href, "headline": value + ".", "time": value + "."}
+    statuses = ("ok", "diverged", "failed", "stale", "missing")
+    grid = NotebookConfig.model_construct(
+        title=title, grid={"p": [value]}, headline_metric="m" + value, headline_at={"q": value}
+    )
+    single = NotebookConfig.model_construct(title=title, depends_on=["n"], headline_metric="m" + value)
+    words = ("notebook", "where", "metric", "ours", "difference", "within seed noise", "corrected")
+    section = {
+        "name": "a",
+        "config": AssignmentConfig.model_construct(
+            title=title, question=value + ".", order=1, notebooks={"n": grid}, cover_figure="x" + value
+        ),
+        "cover": Figure("image/svg+xml", DOT, value),
+        "notebooks": [
+            {"name": "n", "config": grid, "runs": [{"point": {"p": value}, "status": s, **rest} for s in statuses]},
+            {"name": "o", "config": single, "runs": [{"point": {}, "status": "ok", **rest}]},
+        ],
+        "claims": [
+            (
+                Claim.model_construct(statement=title, notebook="n", metric=value, greater_than=0.0),
+                Verdict(value, value + ".", {"r": Finding(Outcome.HOLDS, value)}),
+            )
+        ],
+        "reported": [dict.fromkeys(words, value + ".") | {"reported": 0.5, "href": href}],
+    }
+    project = Project(introduction=value, reference_collection=value + ".")
+    facts = {value: value + "."}
+    return sample_index(
+        title=title, project=project, is_reference=False, notices=[value], facts=facts, sections=[section]
+    )
+
+
+@settings(max_examples=40)
+@given(ANY_TEXT, ANY_TEXT, ANY_TEXT.map(lambda text: "x" + text))
+def test_index_makes_no_markup_of_text(title, value, href):
+    elements = Elements(index_of(title, value, href))
+    assert elements.shape() == Elements(index_of("a", "a", "xa")).shape()
+    links = [a["href"] for a in elements.all("a") if not a["href"].startswith("#")]
+    assert {unquote(link) for link in links} == {href, f"a/x{value}.html"}
+    assert not any(re.search(r"[\s\"'<>#?:]", link) for link in links)
+
+
+def test_index_lists_every_run_with_status_and_number():
+    html = sample_index()
+    text = words(html)
+    assert "✓ 5 ok ✗ 1 FAILED ↻ 1 stale ○ 1 missing" in text
+    assert "recipe as_submitted, scale 0.5 (A convolutional network under Gaussian noise)" in text
+    assert text.index("Failed runs") < text.index("The digits and their noise")
+    links = [a["href"] for a in Elements(html).all("a")]
+    for section in sample_content()["sections"]:
+        for notebook in section["notebooks"]:
+            assert notebook["config"].title in text
+            for run in notebook["runs"]:
+                assert run["href"] in (*links, None)
+                assert (run["headline"] or "") in text
+    assert "test accuracy at layer 1 by recipe and scale" in text
+    assert "summary ✓ ok claims supported 4 of 7" in text
+    assert links.count("cnn_noise/1_data.html") == 2
+
+
+def test_index_shows_claims_and_reported_numbers():
+    text = words(sample_index())
+    assert "verdictas submittedcorrected" in text
+    assert "A little noise helps. 0 < gainartefact: unequal images 0.04 (n = 3) −0.01 (n = 3)" in text
+    assert "scale 0.1, test accuracy test accuracy0.88230.8702 ± 0.0021 (n = 3)-0.0121no0.9913" in text
+
+
+def test_index_says_why_claims_are_not_decided():
+    assert "not decided" not in words(sample_index())
+    assert "names no reference_collection" in words(sample_index(is_reference=False))
+    elsewhere = Project(reference_collection="mnist")
+    assert "decided only in the collection mnist." in words(sample_index(is_reference=False, project=elsewhere))
+
+
+def test_index_without_failures_has_no_failed_section():
+    assert "Failed runs" not in sample_index(sections=sample_content()["sections"][1:])
+
+
+def test_index_adds_little_to_its_content():
+    assert len(sample_index().encode()) < 20_000
+
+
+def test_importing_the_index_imports_neither_nbconvert_nor_tensorflow():
+    check = (
+        "import sys, noisy_digits.reports.index; sys.exit(sorted({'nbconvert', 'tensorflow'} & {*sys.modules}) or 0)"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def contrast(first, second):
+    """Return the WCAG 2 contrast ratio of two #rrggbb colors."""
+
+    def luminance(color):
+        parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        red, green, blue = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    dark, light = sorted(map(luminance, (first, second)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_colors_have_enough_contrast_in_light_and_dark():
+    values = re.findall(r"--([a-z-]+): (#[0-9a-f]+);", sample_index())
+    half = len(values) // 2
+    for palette in (dict(values[:half]), dict(values[half:])):
+        full = {name: "#" + 2 * value[1:] if len(value) == 4 else value for name, value in palette.items()}
+        pairs = [("note-ink", "note"), ("bad", "bad-paper"), ("ink", "bad-paper"), ("link", "bad-paper")]
+        pairs += [(ink, "paper") for ink in ("ink", "soft", "link", "bad", "good", "note-ink")]
+        pairs += [(ink, "panel") for ink in ("ink", "soft", "keyword", "string", "number")]
+        assert min(contrast(full[ink], full[paper]) for ink, paper in pairs) >= 4.5
+
+
+def describe(root, runs):
+    (section,) = Overview(root, runs, FULL).sections()
+    return section
+
+
+def column(rows, key):
+    return [row[key] for row in rows]
+
+
+def test_sections_give_status_headline_and_page_of_each_run(project):
+    root, runs = project
+    fail_run(root, runs[1])
+    remove_run(root, runs[2])
+    write_index(root, runs, FULL)
+    measure, compare = column(describe(root, runs)["notebooks"], "runs")
+    assert column(measure, "status") == ["ok", "failed", "missing", "ok"]
+    assert column(measure, "headline") == ["0.8100 ± 0.0100 (n = 3)", None, None, "0.4100 ± 0.0100 (n = 3)"]
+    assert column(measure, "time") == ["41 s", None, None, "41 s"]
+    assert column(measure, "href")[1:3] == ["toy/1_measure/recipe~original/scale~2.0.html", None]
+    assert column(compare, "status") == ["stale"]
+    assert "accuracy at noise level 0.4 by recipe and scale" in words((root / "reports/full/index.html").read_text())
+
+
+def test_sections_decide_claims_in_the_reference_collection(project):
+    ((claim, verdict),) = describe(*project)["claims"]
+    assert claim.statement == "The toy is accurate."
+    assert (verdict.word, verdict.cause) == ("artefact", "the factor is twice too large")
+    assert "0.8100 ± 0.0100 (n = 3)" in verdict.findings["original"].explanation
+    assert "0.4100 ± 0.0100 (n = 3)" in verdict.findings["corrected"].explanation
+
+
+def test_sections_decide_no_claims_elsewhere(project):
+    root, runs = project
+    (root / "project.yml").write_text(PROJECT.replace("full", "other"))
+    section = describe(root, runs)
+    assert [verdict.word for _, verdict in section["claims"]] == ["not decided"]
+    assert set(column(section["reported"][:2], "difference")) == {"not comparable"}
+
+
+def test_sections_compare_reported_numbers_at_their_point(project):
+    accuracy, loss, unknown, unplanned = describe(*project)["reported"]
+    assert accuracy == {
+        "notebook": "Measuring",
+        "where": "scale 0.5, noise level 0.4",
+        "metric": "accuracy",
+        "reported": 0.8,
+        "ours": "0.8100 ± 0.0100 (n = 3)",
+        "difference": "+0.0100",
+        "within seed noise": "yes",
+        "corrected": "0.4100 ± 0.0100 (n = 3)",
+        "href": None,
+    }
+    assert (loss["where"], loss["ours"]) == ("scale 0.5", "0.2100 ± 0.0100 (n = 3)")
+    assert loss["corrected"] == "0.2100 ± 0.0100 (n = 3)"
+    assert (unknown["metric"], unknown["ours"], unknown["corrected"]) == ("unheard of", "not recorded", "–")
+    assert (unplanned["where"], unplanned["ours"], unplanned["href"]) == ("scale 9", "not run", None)
+
+
+def test_sections_give_the_status_instead_of_a_number(project):
+    root, runs = project
+    for run in runs:
+        fail_run(root, run)
+    section = describe(root, runs)
+    assert column(section["reported"], "ours") == ["failed", "failed", "failed", "not run"]
+    assert [verdict.word for _, verdict in section["claims"]] == ["not decided"]
+    assert section["cover"] is None
+
+
+def test_sections_take_the_cover_figure_from_its_notebook(project):
+    assert describe(*project)["cover"].alt == "A [curve]"
+
+
+def test_write_index_writes_the_table_the_pages_and_the_index(project):
+    root, runs = project
+    write_index(root, runs, FULL)
+    table = pd.read_csv(root / "results/full/results.csv")
+    assert list(table.columns) == [
+        *("assignment", "notebook", "recipe", "scale", "noise_level", "seed", "metric", "value")
+    ]
+    assert len(table) == 4 * 9
+    html = (root / "reports/full/index.html").read_text()
+    pages = {unquote(a["href"]) for a in Elements(html).all("a") if a["href"].endswith(".html")}
+    assert pages == {f"{run.path}.html" for run in runs}
+    assert all((root / "reports/full" / page).is_file() for page in pages)
+    assert "A toy study" in words(html)
+    assert "2025-01-01" in words(html)
+    assert "a toy computer" in words(html)
+
+
+def test_write_index_names_the_profile_and_says_that_it_is_no_result(project):
+    root, runs = project
+    write_index(root, runs, Collection(None, "quick"))
+    text = words((root / "reports/quick/index.html").read_text())
+    assert "A toy study, quick profile" in text
+    assert "they are not results" in text
+    assert "The claims are decided only in the collection full." in text
+    assert "○ 5 missing" in text

@@ -1,0 +1,241 @@
+"""The page of one run."""
+
+import base64
+import re
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nbformat import v4
+
+from noisy_digits.reports.figures import first_figure, read_notebook
+
+from .samples import (
+    ARGUMENTS,
+    PAGES,
+    PNG,
+    SOURCE,
+    SVG,
+    Elements,
+    display,
+    executed_notebook,
+    failed_notebook,
+    one_cell,
+    sample_page,
+    text_cells,
+)
+
+ANY_TEXT = st.text(max_size=60) | st.sampled_from(
+    [
+        "<script>alert(1)</script>",
+        '"><img src=x onerror=alert(1)>',
+        "</title><b>",
+        "{{ 7 * 7 }}",
+        "&lt;b&gt;",
+        "]]>",
+    ]
+)
+
+
+@pytest.mark.parametrize("make", PAGES.values(), ids=PAGES)
+def test_pages_load_nothing_and_run_nothing(make):
+    elements = Elements(make())
+    assert {"script", "iframe", "object", "embed", "base", "form"}.isdisjoint(tag for tag, _ in elements.tags)
+    assert not any(name.startswith("on") for _, attributes in elements.tags for name in attributes)
+    loaded = [a.get("src") or a["href"] for tag, a in elements.tags if tag in ("img", "link", "source")]
+    assert all(url.startswith("data:") for url in loaded)
+    policy = next(a["content"] for a in elements.all("meta") if "http-equiv" in a)
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+@pytest.mark.parametrize("make", PAGES.values(), ids=PAGES)
+def test_pages_are_well_formed(make):
+    html = make()
+    elements = Elements(html)
+    assert html.startswith("<!DOCTYPE html>")
+    assert elements.all("html") == [{"lang": "en"}]
+    assert [len(elements.all(tag)) for tag in ("h1", "main", "title", "footer")] == [1, 1, 1, 1]
+    ids = [attributes["id"] for _, attributes in elements.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    fragments = {unquote(a["href"][1:]) for a in elements.all("a") if a["href"].startswith("#")}
+    assert fragments <= set(ids)
+    assert elements.all("a")[0] == {"class": "skip", "href": "#main"}
+    assert len(elements.all("table")) == len(elements.all("caption"))
+    assert all(a.get("scope") in ("row", "col") for a in elements.all("th"))
+
+
+def test_render_page_shows_title_point_notices_figures_and_tables():
+    html = sample_page()
+    elements = Elements(html)
+    assert f"<title>Training under noise · recipe corrected, scale 0.5 · {ARGUMENTS['title']}</title>" in html
+    assert re.search(r"</h1>\s*<dl class=\"point\">", html)
+    assert {"href": "../../../index.html"} in elements.all("a")
+    assert html.index("not MNIST") < html.index("<nav")
+    assert "FAILED" not in html
+    assert [a["alt"] for a in elements.all("img")] == [
+        "Ten digits, clean and noisy",
+        "Training and test accuracy against epoch",
+    ]
+    assert [a["aria-label"] for a in elements.all("div") if a.get("role") == "region"] == ["Test accuracy by epoch"]
+    assert "HBox" not in html
+
+
+def test_render_page_without_heading_takes_the_assignments_title():
+    html = sample_page(text_cells("## Noise"))
+    assert "<h1>A convolutional network under Gaussian noise</h1>" in html
+
+
+@pytest.mark.parametrize(("n_sections", "n_lists"), [(2, 0), (3, 1)])
+def test_render_page_lists_its_contents_from_three_sections_on(n_sections, n_lists):
+    html = sample_page(text_cells("# Q", *(f"## Part {n}" for n in range(n_sections))))
+    assert html.count('aria-label="Contents"') == n_lists
+
+
+def test_render_page_folds_code_parameters_and_messages():
+    html = sample_page()
+    labels = re.findall(r"<summary>(.*?)</summary>", html)
+    assert labels == ["Parameters", "Code", "Code", "Code", "Messages", "Code", "Code"]
+    assert "<details open" not in html
+    parameters = html[html.index("Parameters</summary>") : html.index("Code</summary>")]
+    assert parameters.index("scale: ") < parameters.index("recipe")
+    assert "\x1b" not in html
+    assert "mind the gap" in html
+    assert "oneDNN" not in html
+
+
+def test_render_page_shows_source_as_highlighted_code():
+    html = sample_page()
+    block = next(
+        block
+        for block in re.findall(r'<pre tabindex="0"><code>(.*?)</code></pre>', html, re.DOTALL)
+        if "build_model():" in block
+    )
+    assert '<span class="k">def</span>' in block
+    assert '<span class="c"># a model</span>' in block
+    assert SOURCE.splitlines()[0] in Elements(block).text
+    assert "```" not in html
+
+
+def test_render_page_keeps_the_svg_of_a_figure():
+    source = Elements(sample_page()).all("img")[1]["src"]
+    head, _, body = source.partition(",")
+    assert head == "data:image/svg+xml"
+    assert unquote(body) == " ".join(SVG.split())
+
+
+def test_render_page_keeps_the_png_of_a_figure():
+    source = Elements(sample_page()).all("img")[0]["src"]
+    assert base64.b64decode(source.removeprefix("data:image/png;base64,"), validate=True).startswith(b"\x89PNG")
+
+
+def test_render_page_takes_the_alt_text_of_the_whole_output():
+    output = v4.new_output("display_data", {"image/svg+xml": SVG}, metadata={"alt": "A <curve>"})
+    assert Elements(sample_page(one_cell(output))).all("img")[0]["alt"] == "A <curve>"
+
+
+@pytest.mark.parametrize(("mime", "content"), [("image/svg+xml", SVG), ("image/png", PNG)])
+def test_render_page_names_the_cell_of_an_image_without_alt_text(mime, content):
+    with pytest.raises(ValueError, match=r"cell \[3\] \(x\).*no alt text"):
+        sample_page(one_cell(display(mime, content)))
+
+
+def test_render_page_shows_all_three_kinds_of_formulas():
+    html = sample_page()
+    elements = Elements(html)
+    assert [a["display"] for a in elements.all("math")] == ["inline", "block", "block", "inline", "inline", "inline"]
+    assert "$" not in elements.text
+    assert "\\" not in elements.text
+    assert "<mo>&lt;</mo>" in html
+
+
+def test_render_page_of_a_failed_run_names_the_exception_and_opens_its_cell():
+    html = sample_page(failed_notebook(), failed=True)
+    elements = Elements(html)
+    assert "<title>FAILED: Training under noise" in html
+    assert "An Exception was encountered" not in html
+    assert "ValueError: noise has shape (28,), images have (<60000>, 28, 28)" in elements.text
+    assert {"href": "#traceback"} in elements.all("a")
+    assert next(a for a in elements.all("pre") if a.get("id") == "traceback")["tabindex"] == "0"
+    assert "ValueError   Traceback (most recent call last)" in elements.text
+    assert "\x1b" not in html
+    assert html.count("<details open") == 1
+
+
+def test_render_page_of_a_run_stopped_from_outside_says_so():
+    html = sample_page(failed=True)
+    assert "No cell raised an exception" in html
+    assert "#traceback" not in html
+
+
+def test_render_page_adds_little_to_a_notebook():
+    assert len(sample_page(v4.new_notebook()).encode()) < 12_000
+
+
+@settings(max_examples=40)
+@given(ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)
+def test_render_page_makes_no_markup_of_text(title, value, notice, printed, message):
+    def render(title, value, notice, printed, message):
+        notebook = one_cell(
+            v4.new_output("stream", name="stdout", text=printed + "."),
+            v4.new_output("stream", name="stderr", text=printed + "."),
+            v4.new_output("display_data", {"text/plain": printed}),
+            display("image/svg+xml", SVG, alt=message + "."),
+            v4.new_output("error", ename=value, evalue=message, traceback=[printed]),
+        )
+        texts = {"title": title, "home": title, "point": {value: value}, "notices": [notice]}
+        return Elements(sample_page(notebook, failed=True, facts={value: value + "."}, **texts))
+
+    assert render(title, value, notice, printed, message).shape() == render(*["a"] * 5).shape()
+
+
+@pytest.mark.parametrize("mime", ["text/markdown", "text/html"])
+@pytest.mark.parametrize(
+    "evil",
+    [
+        "<script>alert(1)</script>",
+        '<meta http-equiv="refresh" content="0;url=https://evil.example">',
+        '<form action="https://evil.example"><input></form>',
+        '<img src="x" onerror="alert(1)">',
+        '<p onclick="alert(1)" style="background:url(x)">x</p>',
+        '<a href="javascript:alert(1)">x</a>',
+        "[x](javascript:alert(1))",
+        '<iframe src="https://evil.example"></iframe>',
+        "<style>p { display: none }</style>",
+        "</div></main><table><tr onclick='x()'><td style='x'><svg onload=alert(1)><td>",
+    ],
+)
+def test_render_page_removes_scripts_and_links_from_the_outputs_of_cells(mime, evil):
+    plain, page = (
+        Elements(sample_page(one_cell(v4.new_output("display_data", {mime: f"Note: {text}"})))).shape()
+        for text in ("x", evil)
+    )
+    new = [element for element in page if page.count(element) > plain.count(element)]
+    assert not [
+        element
+        for element in new
+        if re.search("script|meta|form|input|img|iframe|svg|on|style|javascript", str(element))
+    ], new
+
+
+def test_first_figure_is_the_first_image_of_a_finished_run(tmp_path):
+    path = tmp_path / "notebook.ipynb"
+    path.write_text(v4.writes(executed_notebook()))
+    assert first_figure(tmp_path) is None
+    (tmp_path / "metrics.json").touch()
+    figure = first_figure(tmp_path)
+    assert (figure.mime, figure.alt) == ("image/png", "Ten digits, clean and noisy")
+    assert figure.content == base64.b64decode(PNG)
+    path.write_text(v4.writes(text_cells("# Q")))
+    assert first_figure(tmp_path) is None
+
+
+def test_read_notebook_gives_none_for_a_file_that_was_cut_off(tmp_path):
+    path = tmp_path / "notebook.ipynb"
+    assert read_notebook(path) is None
+    notebook = executed_notebook()
+    content = v4.writes(notebook)
+    path.write_text(content)
+    assert read_notebook(path) == notebook
+    path.write_text(content[: len(content) // 2])
+    assert read_notebook(path) is None

@@ -1,0 +1,85 @@
+"""The pages of a collection: when they are written, and what stands around a notebook."""
+
+import os
+
+import pytest
+
+from noisy_digits._files import read_metrics, write_metrics
+from noisy_digits.errors import UserError
+from noisy_digits.pipeline.status import run_statuses
+from noisy_digits.pipeline.store import Collection
+from noisy_digits.reports.pages import check_renderable, notices, refresh_pages, write_page
+
+from .toy import FULL, fail_run, write_notebook
+
+
+def refresh(root, runs):
+    refresh_pages(root, runs, run_statuses(root / "results/full", runs), FULL)
+    return {page.relative_to(root / "reports/full").as_posix() for page in root.glob("reports/full/**/*.html")}
+
+
+def test_notices_name_the_profile_and_the_precision(project):
+    root, _ = project
+    assert notices(root, FULL) == []
+    quick, precision = notices(root, Collection(None, "quick", "mixed_bfloat16"))
+    assert quick.startswith("Quick profile")
+    assert "bfloat16" in precision
+
+
+def test_check_renderable_names_the_notebook_and_the_formula(project):
+    root, runs = project
+    check_renderable(root, runs[0])
+    file = root / "notebooks/toy/1_measure.ipynb"
+    file.write_text(file.read_text().replace("x^2", "\\\\wat"))
+    with pytest.raises(UserError, match=r"notebooks/toy/1_measure.ipynb: .*\\wat"):
+        check_renderable(root, runs[0])
+
+
+def test_write_page_shows_the_grid_point_and_the_circumstances_of_the_run(project):
+    root, runs = project
+    page = write_page(root, runs[0], FULL)
+    html = page.read_text()
+    assert page == root / "reports/full/toy/1_measure/recipe~original/scale~0.5.html"
+    assert "<dt>recipe</dt><dd>original</dd>" in html
+    assert '<a href="../../../index.html">All reports</a>' in html
+    for name, value in (("time", "41 s"), ("device", "CPU"), ("versions", "python 3.11.7, toy 1.0")):
+        assert f'<th scope="row">{name}</th><td>{value}</td>' in html
+    assert "SHA-256" not in html
+
+
+def test_write_page_says_which_seeds_diverged(project):
+    root, runs = project
+    folder = root / "results/full" / runs[0].path
+    write_metrics(folder, [*read_metrics(folder), {"seed": 2, "metric": "diverged", "value": 1.0}])
+    assert "Diverged: 1 of 3 seeds (2)" in write_page(root, runs[0], FULL).read_text()
+
+
+def test_write_page_marks_a_failed_run(project):
+    root, runs = project
+    fail_run(root, runs[0])
+    assert "FAILED" in write_page(root, runs[0], FULL).read_text()
+
+
+def test_refresh_pages_writes_missing_pages_and_leaves_out_notebooks_that_were_cut_off(project):
+    root, runs = project
+    notebook = root / "results/full" / runs[0].path / "notebook.ipynb"
+    notebook.write_text(notebook.read_text()[:100])
+    assert refresh(root, runs) == {f"{run.path}.html" for run in runs[1:]}
+
+
+def test_refresh_pages_writes_pages_that_are_older_than_the_renderer_and_no_others(project):
+    root, runs = project
+    refresh(root, runs)
+    old, new = (root / f"reports/full/{run.path}.html" for run in runs[:2])
+    for page in (old, new):
+        page.write_text("")
+    os.utime(old, (0, 0))
+    refresh(root, runs)
+    assert old.read_text()
+    assert not new.read_text()
+
+
+def test_write_page_takes_the_executed_notebook(project):
+    root, runs = project
+    write_notebook(root / "results/full" / runs[0].path / "notebook.ipynb", "executed = True")
+    assert "executed" in write_page(root, runs[0], FULL).read_text()

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from noisy_digits import formatting
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.97134, "0.9713"),
+        (0, "0.0000"),
+        (-0.25, "-0.2500"),
+        (0.001, "0.0010"),
+        (0.0000123, "1.2e-05"),
+        (99.5, "99.5000"),
+        (28_015.4, "28,015"),
+        (18_234_567, "1.82e+07"),
+    ],
+)
+def test_format_number_has_four_decimals_between_a_thousandth_and_a_hundred(value, text):
+    assert formatting.format_number(value) == text
+
+
+def test_format_number_marks_positive_values_if_asked_to():
+    assert formatting.format_number(0.5, sign="+") == "+0.5000"
+    assert formatting.format_number(-0.5, sign="+") == "-0.5000"
+    assert formatting.format_number(123_456.0, sign="+") == "+123,456"
+
+
+@given(st.floats(-1e9, 1e9))
+def test_format_number_is_within_half_a_unit_of_the_last_digit(value):
+    shown = float(formatting.format_number(value).replace(",", ""))
+    assert shown == pytest.approx(value, rel=0.051, abs=0.5e-4)
+
+
+@pytest.mark.parametrize(
+    ("level", "text"),
+    [(0.5, "0.5"), (4.0, "4"), (np.float64(0.4), "0.4"), (3, "3"), ("as_submitted", "as submitted"), (True, "True")],
+)
+def test_format_label_is_short_and_without_underscores(level, text):
+    assert formatting.format_label(level) == text
+
+
+def test_format_interval_formats_both_ends():
+    assert formatting.format_interval(0.96209, 0.9713) == "0.9621 to 0.9713"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (41, "41 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (420, "7 min"),
+        (7199, "2 h 0 min"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_format_duration_rounds_to_what_is_of_interest(seconds, text):
+    assert formatting.format_duration(seconds) == text

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from noisy_digits import metrics, noise
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.random((4, 28, 28), dtype=np.float32)
+LEVELS = np.linspace(0, 1, 11)
+
+
+def test_psnr_of_a_known_error():
+    assert metrics.psnr(np.zeros((2, 28, 28)), np.full((2, 28, 28), 0.1)) == pytest.approx(20)
+    assert metrics.psnr(IMAGES, IMAGES) == np.inf
+
+
+def test_psnr_is_the_mean_over_images():
+    clean = np.zeros((2, 28, 28))
+    denoised = np.stack([np.full((28, 28), 0.1), np.full((28, 28), 0.01)])
+    assert metrics.psnr(clean, denoised) == pytest.approx((20 + 40) / 2)
+
+
+def test_ssim_is_one_for_equal_images_only():
+    assert metrics.ssim(IMAGES, IMAGES) == pytest.approx(1)
+    assert metrics.ssim(IMAGES, noise.salt_and_pepper(IMAGES, 0.5, RNG)) < 0.9
+
+
+@given(st.floats(0.01, 1), st.floats(0.1, 10))
+def test_crossover_level_of_straight_lines_is_exact(level, slope):
+    crossover = metrics.crossover_level(LEVELS, slope * LEVELS, np.full(11, slope * level))
+    assert crossover == pytest.approx(level)
+
+
+def test_crossover_level_is_the_first_crossing_from_below():
+    first = np.array([0.0, 2.0, 0.0, 2.0])
+    assert metrics.crossover_level(np.arange(4), first, np.ones(4)) == 0.5
+    assert np.isnan(metrics.crossover_level(np.arange(4), first + 1, np.ones(4))), "not below at the start"
+    assert np.isnan(metrics.crossover_level(np.arange(4), first - 2, np.ones(4))), "never there"
+
+
+def test_majority_baseline():
+    assert metrics.majority_baseline(np.array([0, 1, 1, 2])) == 0.5
+
+
+@given(st.integers(0, 1000))
+def test_beats_baseline_is_an_exact_binomial_test(n_correct):
+    labels = np.repeat(np.arange(10), 100)
+    expected = stats.binomtest(n_correct, 1000, 0.1, alternative="greater").pvalue < 0.01
+    assert metrics.beats_baseline(n_correct / 1000, labels) == expected
+
+
+def test_summarize_confidence():
+    probabilities = np.array([[0.95, 0.05, 0.0], [0.6, 0.4, 0.0], [0.0, 0.0, 1.0]])
+    assert metrics.summarize_confidence(probabilities, threshold=0.9) == {
+        "mean_confidence": pytest.approx(0.85),
+        "confident_fraction": pytest.approx(2 / 3),
+        "n_classes": 2,
+    }

@@ -1,0 +1,65 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from noisy_digits.errors import UserError, did_you_mean
+from noisy_digits.registry import Registry
+
+
+@pytest.fixture
+def filters():
+    registry = Registry("filter")
+    registry["median"] = sorted
+    registry["mean"] = sum
+    return registry
+
+
+def test_register_adds_the_function_and_returns_it_unchanged(filters):
+    @filters.register("largest")
+    def largest(values):
+        return max(values)
+
+    assert filters["largest"] is largest
+    assert list(filters) == ["median", "mean", "largest"]
+
+
+def test_registry_names_the_closest_entry_of_an_unknown_name(filters):
+    with pytest.raises(UserError, match=r'^unknown filter "medain"; did you mean median\? \(allowed: median, mean\)$'):
+        filters["medain"]
+    assert "medain" not in filters
+
+
+def test_check_returns_a_registered_name_and_rejects_another(filters):
+    assert filters.check("mean") == "mean"
+    with pytest.raises(UserError, match="unknown filter"):
+        filters.check("mode")
+
+
+def test_an_empty_registry_has_no_suggestions():
+    with pytest.raises(UserError, match=r'unknown noise "x" \(allowed: none\)'):
+        Registry("noise")["x"]
+
+
+@given(st.text(), st.lists(st.text(min_size=1), unique=True, max_size=20))
+def test_did_you_mean_lists_at_most_ten_names(word, allowed):
+    message = did_you_mean(word, allowed)
+    assert ("more)" in message) >= (len(allowed) > 10)
+    if not allowed:
+        assert message == " (allowed: none)"
+    if word.lower() in allowed:
+        assert message.startswith(f"; did you mean {word.lower()}?")
+
+
+@given(st.text())
+def test_user_error_is_a_value_error_of_one_line(message):
+    error = UserError(message)
+    assert isinstance(error, ValueError)
+    assert len(str(error).splitlines()) <= 1
+
+
+def test_user_error_is_one_line_in_jupyter():
+    shell = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell()
+    shown = []
+    shell._showtraceback = lambda kind, value, lines: shown.extend(lines)
+    shell.run_cell("from noisy_digits.errors import UserError\nraise UserError('give at least 1')")
+    assert shown == ["UserError: give at least 1"]

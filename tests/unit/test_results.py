@@ -1,0 +1,447 @@
+import contextlib
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from pandas.testing import assert_frame_equal
+
+from noisy_digits import _files, results
+from noisy_digits._environment import RunContext
+from noisy_digits.errors import UserError
+from noisy_digits.pipeline.plan import plan_runs
+from noisy_digits.pipeline.store import write_plan
+
+from ..conftest import write_notebook
+
+PARAMETERS = """\
+use_l2: bool = False  # penalty
+n_layers: Count = 1  # hidden layers
+scale: NonNegative = 0.5  # of the noise
+n_seeds: Count = 1  # replicates"""
+ASSIGNMENT = {
+    "title": "t",
+    "question": "q",
+    "order": 1,
+    "recipes": {"as_submitted": {}, "corrected": {}},
+    "notebooks": {
+        "1_train": {
+            "title": "t",
+            "grid": {
+                "recipe": ["as_submitted", "corrected"],
+                "use_l2": [False, True],
+                "n_layers": [1, 2],
+                "scale": [0, 1.0e-6, 0.5],
+            },
+            "coordinates": ["noise_level", "layer"],
+            "reported": [
+                {"recipe": "as_submitted", "use_l2": False, "n_layers": 1, "scale": 0, "accuracy": 0.5, "loss": 2},
+                {"recipe": "as_submitted", "use_l2": False, "n_layers": 1, "scale": 0, "accuracy": 0.9},
+                {"recipe": "as_submitted", "use_l2": True, "n_layers": 1, "scale": 0.5, "noise_level": 0.4, "ssim": 0.7},  # noqa: E501
+            ],
+            "literature": [
+                {
+                    "network": "CNN",
+                    "source": "LeCun et al. 1998",
+                    "differs": "tanh",
+                    "metric": "accuracy",
+                    "value": 0.99,
+                    "at": {"recipe": "corrected", "use_l2": False, "n_layers": 1, "scale": 0.0},
+                }
+            ],
+        },
+        "2_compare": {"title": "t", "depends_on": ["1_train"], "coordinates": ["scale"]},
+    },
+}  # fmt: skip
+RECORD = {
+    "point": {}, "parameters": {}, "models": [], "started": "", "seconds": 1.0, "peak_memory_mb": 1, "threads": 1,
+    "device": None, "precision": "float32", "machine": "", "versions": {}, "revision": None, "data_sha256": None,
+}  # fmt: skip
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A project with two notebooks of all kinds of columns, in whose folder the test works."""
+    root = tmp_path / "project"
+    for name in ("1_train", "2_compare"):
+        write_notebook(
+            root / f"notebooks/toy/{name}.ipynb", PARAMETERS if name == "1_train" else "collection: str = ''"
+        )
+    (root / "params").mkdir()
+    (root / "params/toy.yml").write_text(yaml.safe_dump(ASSIGNMENT, sort_keys=False))
+    (root / "project.yml").write_text("reference_collection: mnist\n")
+    monkeypatch.chdir(root / "notebooks" / "toy")
+    return root
+
+
+def record(monkeypatch, folder, rows, coordinates=(), models=()):
+    """Save metrics as a notebook does in a build, with the run's record."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with monkeypatch.context() as patched:
+        for variable, value in RunContext(record_folder=folder).to_environment().items():
+            patched.setenv(variable, value)
+        results.save_metrics(rows, coordinates=coordinates)
+    _files.write_json(folder / "run.json", RECORD | {"models": list(models)})
+
+
+def build(root, monkeypatch, collection="mnist"):
+    """Make a collection: two seeds per grid point, the second of which diverged once."""
+    folder = root / "results" / collection
+    plan = plan_runs(root, "full")
+    write_plan(folder, plan)
+    for index, run in enumerate(plan):
+        rows = [{"seed": 0, "scale": 0.5, "macs": 10}, {"seed": 0, "macs_total": 2.5}]
+        if run.notebook == "1_train":
+            rows = [
+                {"seed": 0, "accuracy": 0.1 + index / 7, "loss": np.float32(0.1), "n_parameters": 1000 + index},
+                {"seed": 1, "diverged": 1.0, "loss": np.nan, "accuracy": np.float64(0.25)},
+                *({"seed": 0, "noise_level": level, "ssim": level / 3} for level in (0.0, 0.4)),
+                {"seed": 1, "noise_level": 0.4, "ssim": np.nan},
+                *({"seed": 0, "layer": layer, "norm": 1 / layer} for layer in (1, 2)),
+            ]
+        record(monkeypatch, folder / run.path, rows, ["noise_level", "layer"] if len(rows) > 2 else ["scale"])
+    return folder, plan
+
+
+def test_save_metrics_returns_seed_coordinates_and_metrics_as_given():
+    rows = [{"seed": 0, "accuracy": np.float32(0.5), "n": np.int64(3)}, {"ssim": 0.1, "seed": 0, "noise_level": 0.4}]
+    table = results.save_metrics(rows, coordinates=["noise_level"])
+    assert list(table) == ["seed", "noise_level", "accuracy", "n", "ssim"]
+    assert table["accuracy"].tolist()[0] == 0.5
+    assert table["ssim"].isna().tolist() == [True, False]
+
+
+def test_save_metrics_writes_only_in_a_build(tmp_path, monkeypatch):
+    results.save_metrics([{"seed": 0, "accuracy": 0.5}])
+    assert not list(tmp_path.iterdir())
+    record(monkeypatch, tmp_path, [{"seed": 0, "accuracy": np.float32(0.1), "n": 3, "significant": True}])
+    assert _files.read_metrics(tmp_path) == [
+        {"seed": 0, "metric": "accuracy", "value": 0.10000000149011612},
+        {"seed": 0, "metric": "n", "value": 3},
+        {"seed": 0, "metric": "significant", "value": 1},
+    ]
+
+
+def test_save_metrics_names_the_collection_that_is_built(monkeypatch):
+    assert results.save_metrics([{"seed": 0, "accuracy": 0.5}]).attrs["collection"] == "none"
+    for variable, value in RunContext(collection="digits-quick").to_environment().items():
+        monkeypatch.setenv(variable, value)
+    assert results.save_metrics([{"seed": 0, "accuracy": 0.5}]).attrs["collection"] == "digits-quick"
+
+
+def test_save_metrics_leaves_out_what_a_diverged_training_lost():
+    rows = [
+        {"seed": 0, "loss": np.inf, "diverged": 1.0},
+        {"seed": 0, "noise_level": 0.4, "ssim": np.nan, "psnr": 1.0},
+        {"seed": 1, "loss": 0.5},
+    ]
+    table = results.save_metrics(rows, coordinates=["noise_level"])
+    assert table["loss"].tolist()[2] == 0.5
+    assert table["loss"].isna().tolist() == [True, True, False]
+    assert "ssim" not in table
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"seed": 0, "loss": np.nan}, r"loss of seed 0 is nan: not a finite number$"),
+        ({"seed": 0, "noise_level": 0.4, "loss": np.inf}, r"loss of seed 0, noise level 0\.4 is inf"),
+        ({"seed": 0, "denoiser": "dense"}, r"denoiser of seed 0 is 'dense': .*; if it is a coordinate, name it in"),
+        ({"seed": 0, "curve": [1.0, 2.0]}, r"curve of seed 0 is \[1\.0, 2\.0\]: not a finite number"),
+        ({"loss": 1.0}, r"the seed is None: every row needs one"),
+        ({"seed": 0, "noise_level": np.nan, "loss": 1.0}, r"the noise_level is nan: not a finite number, text"),
+    ],
+)
+def test_save_metrics_refuses_what_is_not_finite(row, message):
+    with pytest.raises(UserError, match=rf"results\.save_metrics: {message}"):
+        results.save_metrics([row], coordinates=["noise_level"])
+
+
+def test_save_metrics_refuses_a_metric_that_is_given_twice():
+    rows = [{"seed": 0, "noise_level": 0.4, "ssim": value} for value in (0.1, 0.2)]
+    with pytest.raises(UserError, match=r"ssim of seed 0, noise level 0\.4 is given twice"):
+        results.save_metrics(rows, coordinates=["noise_level"])
+
+
+def test_load_metrics_has_a_row_per_grid_point_and_seed(root, monkeypatch):
+    build(root, monkeypatch)
+    runs = results.load_metrics("toy/1_train")
+    assert list(runs) == [
+        "recipe",
+        "use_l2",
+        "n_layers",
+        "scale",
+        "seed",
+        "accuracy",
+        "loss",
+        "n_parameters",
+        "diverged",
+    ]
+    assert len(runs) == 2 * 2 * 2 * 3 * 2
+    assert runs["loss"].iloc[0] == float(np.float32(0.1))
+    assert runs["loss"].isna().sum() == runs["diverged"].notna().sum() == 24
+    assert runs["use_l2"].dtype == bool
+    assert runs["n_layers"].dtype == np.int64
+    assert runs["scale"].dtype == np.float64
+    assert runs.attrs["collection"] == "mnist"
+    assert results.caption(runs) == "The first of 48 rows from the collection mnist"
+
+
+def test_load_metrics_by_a_coordinate_has_the_metrics_that_depend_on_it(root, monkeypatch):
+    build(root, monkeypatch)
+    runs = results.load_metrics("toy/1_train", coordinate="noise_level")
+    assert list(runs) == ["recipe", "use_l2", "n_layers", "scale", "seed", "noise_level", "ssim"]
+    assert len(runs) == 24 * 2
+    layers = results.load_metrics("toy/1_train", coordinate="layer")
+    assert layers["layer"].tolist()[:2] == [1, 2]
+    with pytest.raises(
+        UserError, match=r"no metric of toy/1_train depends on exactly the coordinate denoiser \(there: "
+    ):
+        results.load_metrics("toy/1_train", coordinate="denoiser")
+
+
+@pytest.mark.parametrize(
+    ("notebook", "coordinate"),
+    [("1_train", None), ("1_train", "noise_level"), ("1_train", "layer"), ("2_compare", None), ("2_compare", "scale")],
+)
+def test_load_metrics_reads_a_published_csv_as_it_reads_runs(root, monkeypatch, capsys, notebook, coordinate):
+    folder, plan = build(root, monkeypatch)
+    built = results.load_metrics(f"toy/{notebook}", coordinate=coordinate)
+    csv = results.collect_metrics(folder, plan).to_csv(index=False)
+    shutil.rmtree(folder)
+    _files.write_text(folder / "results.csv", csv)
+    capsys.readouterr()
+    published = results.load_metrics(f"toy/{notebook}", coordinate=coordinate)
+    assert_frame_equal(built, published, check_exact=True)
+    assert published.attrs == built.attrs
+    assert capsys.readouterr().out == "Read from results/mnist.\n"
+
+
+def test_collect_metrics_has_the_columns_of_results_csv_and_whole_numbers(root, monkeypatch):
+    folder, plan = build(root, monkeypatch)
+    lines = results.collect_metrics(folder, plan).to_csv(index=False).splitlines()
+    assert lines[0] == "assignment,notebook,recipe,use_l2,n_layers,scale,noise_level,layer,seed,metric,value"
+    assert lines[1] == "toy,1_train,as_submitted,False,1,0.0,,,0,accuracy,0.1"
+    assert lines[3] == "toy,1_train,as_submitted,False,1,0.0,,,0,n_parameters,1000"
+    assert "toy,1_train,as_submitted,False,2,1e-06,0.4,,0,ssim,0.13333333333333333" in lines
+    assert lines[-2] == "toy,2_compare,,,,0.5,,,0,macs,10"
+
+
+def test_collect_metrics_leaves_out_runs_without_metrics(root, monkeypatch):
+    folder, plan = build(root, monkeypatch)
+    shutil.rmtree(folder / plan[0].path)
+    assert len(results.collect_metrics(folder, plan[:2])) == len(results.collect_metrics(folder, plan[1:2]))
+    assert results.collect_metrics(folder, []).empty
+
+
+def test_resolve_collection_prefers_the_reference_then_full_then_names(root, monkeypatch, capsys):
+    folder, _ = build(root, monkeypatch, "digits-quick")
+    for better in ("fashion_mnist-quick", "fashion_mnist", "digits", "mnist"):
+        if better != "fashion_mnist-quick":
+            shutil.copytree(folder, folder.with_name(better))
+            assert results.resolve_collection("toy/1_train", "toy/2_compare") == better
+    assert capsys.readouterr().out.splitlines()[-1] == "Read from results/mnist."
+    (folder.with_name("mnist") / "toy/2_compare/metrics.json").unlink()
+    assert results.resolve_collection("toy/1_train") == "mnist"
+    assert results.resolve_collection("toy/1_train", "toy/2_compare") == "digits"
+    assert results.resolve_collection("toy/1_train", collection="digits-quick") == "digits-quick"
+
+
+def test_a_collection_that_was_built_comes_before_a_published_csv(root, monkeypatch):
+    folder, plan = build(root, monkeypatch, "digits-quick")
+    csv = results.collect_metrics(folder, plan).to_csv(index=False)
+    _files.write_text(root / "results/mnist/results.csv", csv)
+    assert results.resolve_collection("toy/1_train") == "digits-quick"
+    shutil.rmtree(folder)
+    assert results.resolve_collection("toy/1_train") == "mnist"
+    assert len(results.load_metrics("toy/1_train", collection="mnist")) == 48
+
+
+def test_without_results_the_message_says_what_to_run(root, monkeypatch):
+    message = r"no results of toy/1_train yet: run `make quick` \(minutes\) or `make reports`"
+    for load in (results.load_metrics, results.find_runs, results.resolve_collection):
+        with pytest.raises(UserError, match=message):
+            load("toy/1_train")
+    with pytest.raises(UserError, match=r"results/mnist: no results of toy/1_train; run"):
+        results.load_metrics("toy/1_train", collection="mnist")
+    folder, plan = build(root, monkeypatch, "digits")
+    (folder / plan[1].path / "metrics.json").unlink()
+    with pytest.raises(
+        UserError, match=r"results/digits: 1 of 24 runs of toy/1_train are missing, .*scale~1e-06 first"
+    ):
+        results.load_metrics("toy/1_train", collection="digits")
+    with pytest.raises(UserError, match=r"params/ describes no notebook toy/1_tran; did you mean toy/1_train\?"):
+        results.load_reported("toy/1_tran")
+
+
+def test_find_runs_returns_paths_and_points(root, monkeypatch):
+    build(root, monkeypatch)
+    first = results.find_runs("toy/1_train")[0]
+    assert first.path == "toy/1_train/recipe~as_submitted/use_l2~False/n_layers~1/scale~0.0"
+    assert first.point == {"recipe": "as_submitted", "use_l2": False, "n_layers": 1, "scale": 0.0}
+
+
+def test_dataset_name_and_is_reference(root):
+    assert results.dataset_name("fashion_mnist-quick-mixed_bfloat16") == "fashion_mnist"
+    assert results.is_reference("mnist")
+    assert not results.is_reference("mnist-quick")
+
+
+def test_load_reported_is_wide(root):
+    reported = results.load_reported("toy/1_train")
+    assert list(reported) == ["recipe", "use_l2", "n_layers", "scale", "noise_level", "accuracy", "loss", "ssim"]
+    assert reported["accuracy"].tolist()[:2] == [0.5, 0.9]
+    assert reported["loss"].isna().tolist() == [False, True, True]
+    assert results.load_reported("toy/2_compare").empty
+
+
+def test_literature_is_shown_in_the_reference_collection_only(root):
+    literature = results.load_literature("toy/1_train")
+    assert literature.loc[0, ["recipe", "source", "value"]].tolist() == ["corrected", "LeCun et al. 1998", 0.99]
+    assert results.literature_values("toy/1_train", "mnist") == {"LeCun et al. 1998": 0.99}
+    assert results.literature_values("toy/1_train", "digits") == {}
+    assert results.literature_values("toy/2_compare", "mnist") == {}
+
+
+RUNS = pd.DataFrame(
+    [
+        {"recipe": "as_submitted", "scale": 0.0, "seed": seed, "test_accuracy": accuracy, "diverged": lost}
+        for seed, (accuracy, lost) in enumerate([(0.70, None), (0.72, None), (0.71, None), (None, 1.0)])
+    ]
+    + [{"recipe": "corrected", "scale": 0.0, "seed": 0, "test_accuracy": 0.9, "train_accuracy": 0.95}]
+)
+
+
+def reported_numbers():
+    reported = pd.DataFrame(
+        [
+            {"recipe": "as_submitted", "scale": 0.0, "test_accuracy": 0.72},
+            {"recipe": "as_submitted", "scale": 0.0, "test_accuracy": 0.9},
+            {"recipe": "corrected", "scale": 0.0, "test_accuracy": 0.9, "train_accuracy": 0.9},
+            {"recipe": "corrected", "scale": 9.0, "test_accuracy": 0.9},
+        ]
+    )
+    reported.attrs["keys"] = ["recipe", "scale"]
+    return reported
+
+
+def test_compare_with_reported_in_the_reference_collection(root):
+    compared = results.compare_with_reported(RUNS, reported_numbers(), "mnist")
+    assert list(compared) == ["recipe", "scale", "metric", "reported", "ours", "difference", "within seed noise"]
+    assert compared.to_numpy().tolist() == [
+        ["as submitted", "0", "test accuracy", 0.72, "0.7100 ± 0.0100 (n = 3), 1 diverged", "-0.0100", "yes"],
+        ["as submitted", "0", "test accuracy", 0.9, "0.7100 ± 0.0100 (n = 3), 1 diverged", "-0.1900", "no"],
+        ["corrected", "0", "test accuracy", 0.9, "0.9000 (n = 1)", "+0.0000", "needs replicates"],
+        ["corrected", "0", "train accuracy", 0.9, "0.9500 (n = 1)", "+0.0500", "needs replicates"],
+        ["corrected", "9", "test accuracy", 0.9, "not recorded", "–", "–"],
+    ]
+
+
+def test_compare_with_reported_elsewhere_compares_nothing(root):
+    compared = results.compare_with_reported(RUNS, reported_numbers(), "digits-quick")
+    assert compared["ours"].iloc[0] == "0.7100 ± 0.0100 (n = 3), 1 diverged"
+    assert set(compared["difference"].iloc[:4]) == set(compared["within seed noise"].iloc[:4]) == {"not comparable"}
+
+
+def test_compare_with_reported_uses_the_columns_that_both_have(root):
+    ours = RUNS.query("recipe == 'corrected'").drop(columns=["recipe", "scale"])
+    theirs = reported_numbers().query("recipe == 'corrected' and scale == 0").drop(columns="recipe")
+    compared = results.compare_with_reported(ours, theirs, "mnist")
+    assert list(compared)[:3] == ["metric", "reported", "ours"]
+    assert compared["metric"].tolist() == ["test accuracy", "train accuracy"]
+
+
+def test_compare_with_reported_pools_no_grid_points(root):
+    reported = reported_numbers().drop(columns="recipe")
+    with pytest.raises(UserError, match="test_accuracy has several values for one seed at one point"):
+        results.compare_with_reported(RUNS.drop(columns="recipe"), reported, "mnist")
+
+
+def test_compare_with_reported_matches_coordinates(root, monkeypatch):
+    build(root, monkeypatch)
+    reported = results.load_reported("toy/1_train")
+    by_level = results.load_metrics("toy/1_train", coordinate="noise_level")
+    compared = results.compare_with_reported(by_level, reported, "mnist")
+    assert compared["noise_level"].tolist() == ["", "", "", "0.4"]
+    assert compared["ours"].tolist() == ["not recorded"] * 3 + ["0.1333 (n = 1)"]
+
+
+def test_reported_table_keeps_the_rows_at_a_point_and_at_values_of_the_runs(root, monkeypatch):
+    build(root, monkeypatch)
+    runs = results.load_metrics("toy/1_train").query("recipe == 'as_submitted' and not use_l2 and scale < 0.5")
+    table = results.reported_table(runs.drop(columns="recipe"), "toy/1_train", recipe="as_submitted")
+    assert table.caption == "Reported and reproduced"
+    assert list(table.frame)[:4] == ["use_l2", "n_layers", "scale", "metric"]
+    assert table.frame[["scale", "metric", "reported", "difference"]].to_numpy().tolist() == [
+        ["0", "accuracy", 0.5, "-0.3250"],
+        ["0", "loss", 2.0, "-1.9000"],
+        ["0", "accuracy", 0.9, "-0.7250"],
+    ]
+    assert results.reported_table(runs.drop(columns="recipe"), "toy/1_train", recipe="corrected").frame.empty
+
+
+def test_reported_table_of_coordinates_and_elsewhere(root, monkeypatch):
+    build(root, monkeypatch)
+    by_level = results.load_metrics("toy/1_train", coordinate="noise_level")
+    assert results.reported_table(by_level, "toy/1_train").frame["noise_level"].tolist() == ["0.4"]
+    by_level.attrs["collection"] = "none"
+    assert results.reported_table(by_level, "toy/1_train").frame["difference"].tolist() == ["not comparable"]
+
+
+@pytest.fixture
+def saved(root, monkeypatch):
+    """The project after a build in which one run saved a model, and the file of that model."""
+    import keras
+
+    folder, plan = build(root, monkeypatch)
+    run = folder / plan[0].path
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)], name="cnn")
+    with monkeypatch.context() as patched:
+        for variable, value in RunContext(record_folder=run).to_environment().items():
+            patched.setenv(variable, value)
+        results.save_model(model, 0)
+    _files.write_json(run / "run.json", RECORD | {"models": ["cnn_0.keras"]})
+    return model, run / "cnn_0.keras"
+
+
+def load_saved(**point):
+    return results.load_model(
+        "toy/1_train", 0, **{"recipe": "as_submitted", "use_l2": False, "n_layers": 1, "scale": 0} | point
+    )
+
+
+def test_load_model_returns_the_saved_weights(saved):
+    model, _ = saved
+    loaded = load_saved()
+    assert loaded.name == "cnn"
+    assert all(np.array_equal(a, b) for a, b in zip(loaded.get_weights(), model.get_weights(), strict=True))
+
+
+def test_load_model_says_which_models_there_are(saved):
+    with pytest.raises(UserError, match=r"no model of seed 7: 1 were trained, from seed 0 on; .*build with SEEDS=8"):
+        results.load_model("toy/1_train", 7, recipe="as_submitted", use_l2=False, n_layers=1, scale=0.0)
+    with pytest.raises(UserError, match=r"toy/1_train has 24 runs at any point"):
+        results.load_model("toy/1_train", 0)
+    with pytest.raises(UserError, match=r"toy/1_train has 0 runs at recipe as submitted, .*, scale 3"):
+        load_saved(scale=3.0)
+    saved[1].unlink()
+    with pytest.raises(UserError, match="no results of toy/1_train yet"):
+        load_saved()
+
+
+def test_load_model_refuses_a_file_that_is_damaged_or_holds_code(saved):
+    import keras
+
+    _, file = saved
+    whole, places = file.read_bytes(), np.random.default_rng(0)
+    for place in places.integers(0, len(whole), 30):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with contextlib.suppress(UserError):  # anything else would end the test
+            load_saved()
+    file.write_bytes(whole[:-100])
+    with pytest.raises(UserError, match=r"cnn_0\.keras cannot be opened .*: delete it and run `make reports` again$"):
+        load_saved()
+    keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x)]).save(file)
+    with pytest.raises(UserError, match=r"cnn_0\.keras cannot be opened .*Lambda"):
+        load_saved()

@@ -1,0 +1,174 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import sem, t
+
+from noisy_digits import stats
+from noisy_digits.errors import UserError
+
+VALUES = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=20)
+FIELDS = ["mean", "std", "n", "ci_low", "ci_high"]
+
+RUNS = pd.DataFrame(
+    {
+        "recipe": "corrected",
+        "scale": [4.0, 4.0, 0.0, 0.0],
+        "seed": [0, 1, 0, 1],
+        "train_accuracy": [0.5, 0.5, 0.9, 1.0],
+        "test_accuracy": [0.25, 0.75, 0.8, 0.6],
+        "diverged": [1.0, np.nan, np.nan, np.nan],
+    }
+)
+
+
+@given(VALUES)
+def test_summarize_gives_students_interval(values):
+    summary = stats.summarize(values)
+    assert summary.n == len(values)
+    assert summary.mean == pytest.approx(np.mean(values), abs=1e-9)
+    assert summary.std == pytest.approx(np.std(values, ddof=1), abs=1e-9)
+    if summary.std > 1e-6:
+        low, high = t.interval(0.95, len(values) - 1, summary.mean, sem(values))
+        assert (summary.ci_low, summary.ci_high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_summarize_gives_one_value_neither_deviation_nor_interval():
+    summary = stats.summarize([0.5])
+    assert np.isnan([summary.std, summary.ci_low, summary.ci_high]).all()
+    assert str(summary) == "0.5000 (n = 1)"
+    assert str(stats.summarize([0.5, 0.7])) == "0.6000 ± 0.1414 (n = 2)"
+
+
+@pytest.mark.parametrize(("values", "message"), [([], "no values"), ([0.5, np.nan], "not a number")])
+def test_summarize_refuses_what_it_cannot_summarize(values, message):
+    with pytest.raises(ValueError, match=message):
+        stats.summarize(values)
+
+
+def test_aggregate_seeds_has_a_row_per_point_and_metric_in_order_of_appearance():
+    summary = stats.aggregate_seeds(RUNS, by=["recipe", "scale"])
+    assert list(summary.columns) == ["recipe", "scale", "metric", *FIELDS]
+    assert list(zip(summary["scale"], summary["metric"], strict=True)) == [
+        (4.0, "train_accuracy"),
+        (4.0, "test_accuracy"),
+        (4.0, "diverged"),
+        (0.0, "train_accuracy"),
+        (0.0, "test_accuracy"),
+    ]
+    rows = summary.set_index(["scale", "metric"])
+    assert rows.loc[(0.0, "test_accuracy"), "mean"] == pytest.approx(0.7)
+    assert rows.loc[(4.0, "train_accuracy"), "std"] == 0
+    assert rows.loc[(4.0, "test_accuracy"), "n"] == 2
+
+
+@given(
+    values=st.lists(
+        st.tuples(st.sampled_from("abc"), st.floats(-1e3, 1e3), st.floats(-1e3, 1e3) | st.none()), min_size=1
+    )
+)
+def test_aggregate_seeds_summarizes_the_values_of_each_point_in_the_order_of_the_rows(values):
+    runs = pd.DataFrame(values, columns=["recipe", "loss", "accuracy"]).astype({"accuracy": float})
+    runs.insert(1, "seed", runs.groupby("recipe").cumcount())
+    summary = stats.aggregate_seeds(runs, by=["recipe"]).set_index(["recipe", "metric"])
+    measured = {}
+    for recipe, loss, accuracy in values:
+        measured.setdefault((recipe, "loss"), []).append(loss)
+        if accuracy is not None:
+            measured.setdefault((recipe, "accuracy"), []).append(accuracy)
+    assert set(summary.index) == set(measured)
+    for point, replicates in measured.items():
+        expected = [getattr(stats.summarize(replicates), field) for field in FIELDS]
+        assert np.array_equal(summary.loc[point, FIELDS].to_numpy(float), expected, equal_nan=True)
+
+
+def test_aggregate_seeds_leaves_out_of_n_what_was_not_measured():
+    summary = stats.aggregate_seeds(RUNS[RUNS["scale"] == 4.0], metrics=["diverged"])
+    assert list(summary["n"]) == [1]
+    assert list(summary["mean"]) == [1.0]
+    assert list(summary.columns) == ["metric", *FIELDS]
+
+
+def test_aggregate_seeds_leaves_out_rows_without_the_column_it_groups_by():
+    runs = pd.DataFrame(
+        {"seed": [0, 0], "noise_level": [np.nan, 0.4], "accuracy": [np.nan, 0.9], "baseline": [0.1, np.nan]}
+    )
+    by_level = stats.aggregate_seeds(runs, by=["noise_level"])
+    assert list(by_level[["noise_level", "metric", "mean"]].itertuples(index=False, name=None)) == [
+        (0.4, "accuracy", 0.9)
+    ]
+    assert list(stats.aggregate_seeds(runs, metrics=["baseline"])["mean"]) == [0.1]
+
+
+def test_aggregate_seeds_takes_numbers_alone_and_the_metrics_in_the_order_asked_for():
+    runs = RUNS.assign(notes="…", curve=[[0.1, 0.2]] * 4)
+    assert "notes" not in set(stats.aggregate_seeds(runs, by=["recipe", "scale"])["metric"])
+    asked = stats.aggregate_seeds(runs, by=["scale"], metrics=["test_accuracy", "train_accuracy"])
+    assert list(asked["metric"]) == ["test_accuracy", "train_accuracy"] * 2
+
+
+def test_aggregate_seeds_never_pools_grid_points_as_replicates():
+    with pytest.raises(UserError, match=r"train_accuracy has several values for one seed.*`by`"):
+        stats.aggregate_seeds(RUNS, by=["recipe"], metrics=["train_accuracy"])
+    with pytest.raises(UserError, match="scale has several values"):
+        stats.aggregate_seeds(RUNS)
+
+
+def test_aggregate_seeds_of_no_runs_has_its_columns():
+    assert list(stats.aggregate_seeds(RUNS.iloc[:0], by=["scale"]).columns) == ["scale", "metric", *FIELDS]
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=8), st.floats(-1, 1))
+def test_in_prediction_interval_is_students_for_one_more_replicate(values, value):
+    summary = stats.summarize(values)
+    inside = stats.in_prediction_interval(summary, value)
+    half = (summary.ci_high - summary.mean) * np.sqrt(summary.n) * np.sqrt(1 + 1 / summary.n) + stats.ROUNDING_ERROR
+    if abs(abs(value - summary.mean) - half) > 1e-9:
+        assert inside == (abs(value - summary.mean) < half)
+
+
+def test_in_prediction_interval_needs_replicates():
+    assert stats.in_prediction_interval(stats.summarize([0.5]), 0.5) is None
+
+
+def test_in_prediction_interval_holds_what_is_equal_as_printed():
+    assert stats.in_prediction_interval(stats.summarize([0.10000000149] * 3), 0.1) is True
+    assert stats.in_prediction_interval(stats.summarize([0.1] * 3), 0.1002) is False
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=10))
+def test_classify_difference_decides_only_if_the_interval_excludes_zero(values):
+    summary = stats.summarize(values)
+    expected = "higher" if summary.ci_low > 0 else "lower" if summary.ci_high < 0 else "inconclusive"
+    assert stats.classify_difference(summary) == expected
+    assert stats.classify_difference(stats.summarize(values[:1])) == "needs replicates"
+
+
+def test_classify_difference_uses_the_words_it_is_given():
+    assert stats.classify_difference(stats.summarize([-0.2, -0.21]), ("worse", "better")) == "worse"
+    assert stats.classify_difference(stats.summarize([0.2, 0.21]), ("worse", "better")) == "better"
+
+
+def test_friedman_test_sees_a_treatment_that_always_wins_and_none_in_noise():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(10, 4))
+    assert stats.friedman_test(noise + np.array([0, 0, 0, 10]))["significant"] is True
+    assert stats.friedman_test(noise)["significant"] is False
+
+
+def test_friedman_test_is_exact_enough_where_the_chi_squared_distribution_is_not():
+    always = stats.friedman_test(np.tile(np.arange(5.0), (3, 1)))
+    assert always["statistic"] == pytest.approx(12)
+    assert always["pvalue"] < 0.001, "exactly 1 in 14,400; chi-squared says 0.017"
+    assert always["n"] == 3
+    assert stats.friedman_test(np.zeros((3, 5)))["pvalue"] == 1
+
+
+def test_friedman_test_gives_the_same_p_value_every_time():
+    values = np.random.default_rng(1).normal(size=(5, 3))
+    assert stats.friedman_test(values) == stats.friedman_test(values)
+
+
+def test_friedman_test_does_not_decide_with_too_few_replicates():
+    assert stats.friedman_test(np.zeros((2, 5)))["significant"] is None
