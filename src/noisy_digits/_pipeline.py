@@ -1,6 +1,7 @@
 """Batches of images for training and evaluation, as a ``tf.data`` pipeline without copies of the images."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -40,7 +41,8 @@ def _shuffle(starts: tf.data.Dataset, n: int, batch_size: int) -> tf.data.Datase
     """Return the indices of each batch, from a permutation of n that differs in every iteration."""
 
     def one_epoch(key: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(tf.range(n, dtype=tf.int64), key)
+        random: Any = tf.random  # its stubs lack experimental
+        order = random.experimental.stateless_shuffle(tf.range(n, dtype=tf.int64), key)
         return starts.map(lambda start: order[start : start + batch_size])
 
     seed = int(keras.random.randint((), 0, 2**31 - 1))

@@ -4,8 +4,10 @@ import csv
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
 from urllib.parse import unquote
 
 import pytest
@@ -17,8 +19,9 @@ from noisy_digits.pipeline.plan import plan_runs
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.reports.pages import notices
 
-from ..browser import open_pages
-from ..conftest import REPOSITORY, build, noisy_digits
+from ..browser import browser, open_pages
+from ..conftest import PATIENCE_S, REPOSITORY, build, environment, noisy_digits
+from .test_by_hand import read_texts, run_all
 
 COLLECTION = "digits-quick"
 
@@ -179,6 +182,58 @@ def test_every_link_of_the_index_leads_to_a_page(quick, index):
     links = set(re.findall(r'href="([^"#]+\.html)"', index))
     assert len(links) == len(plan_runs(quick, "quick"))
     assert all((quick / "reports" / COLLECTION / unquote(link)).is_file() for link in links)
+
+
+def test_summaries_read_what_was_built_before_what_was_published(quick):
+    notebook = run_all(quick, "mlp_noise/3_clean_vs_noisy")
+    assert "Read from results/digits-quick." in read_texts(notebook)
+
+
+@pytest.fixture
+def lab(quick, tmp_path):
+    """JupyterLab on this project's notebooks, at the address given, with settings of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = (
+        f"--ip=127.0.0.1 --port={port} --allow-root --no-browser "
+        "--IdentityProvider.token= --LabApp.expose_app_in_browser=True"
+    )
+    places = {
+        name: str(tmp_path) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+    }
+    command = [sys.executable, "-m", "jupyterlab", *options.split()]
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(command, cwd=quick / "notebooks", env=environment() | places, stdout=log, stderr=log)
+    yield f"http://127.0.0.1:{port}/lab/tree"
+    server.terminate()
+    server.wait(PATIENCE_S)
+
+
+def test_moving_a_slider_of_the_playground_changes_the_picture(lab):
+    """In JupyterLab, with a kernel, as a student would."""
+    picture = "document.querySelector('.widget-interact img')?.src"
+    patience = PATIENCE_S * 1000
+    with browser() as chromium:
+        page = chromium.new_page()
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            try:
+                page.goto(f"{lab}/beyond/playground.ipynb")
+                break
+            except Exception:
+                time.sleep(1)
+        page.wait_for_function("window.jupyterapp && document.body.innerText.includes('| Idle')", timeout=patience)
+        page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.wait_for_function(picture, timeout=patience)
+        seen = [page.evaluate(picture)]
+        for slider in range(3):
+            handle = page.locator(".widget-interact .noUi-handle").nth(slider)
+            handle.focus()
+            handle.press("ArrowRight")
+            page.wait_for_function(f"!{json.dumps(seen)}.includes({picture})", timeout=patience)
+            seen.append(page.evaluate(picture))
+        assert all(source.startswith("data:image/png") for source in seen)
 
 
 @pytest.mark.skipif(
