@@ -1,6 +1,7 @@
 """Read and write the files of a run. All writes are atomic: a file appears whole or not at all."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -94,7 +95,7 @@ def _read(path: Path, kind: Any) -> Any:
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path``, creating its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)

@@ -23,7 +23,7 @@ class Table:
     def _repr_html_(self) -> str:
         if self.frame.empty:
             return f"<p>{html.escape(self.caption)}: there is nothing to show.</p>"
-        head = "".join(_cell("th", column, ' scope="col"') for column in self.frame.columns)
+        head = "".join(_cell("th", format_label(column), ' scope="col"') for column in self.frame.columns)
         body = "".join(
             "<tr>" + _cell("th", first, ' scope="row"') + "".join(_cell("td", value) for value in rest) + "</tr>"
             for first, *rest in self.frame.itertuples(index=False)
@@ -61,7 +61,7 @@ def metric_summary(summary: pd.DataFrame, caption: str) -> Table:
     labels = [*_key_columns(summary), "metric"]
     frame[labels] = frame[labels].map(format_label)
     frame = frame.assign(**{"95 % interval of the mean": intervals}).rename(columns={"std": "standard deviation"})
-    return Table(frame.rename(columns=format_label), caption)
+    return Table(frame, caption)
 
 
 def by_grid_point(summary: pd.DataFrame, metrics: Sequence[str], caption: str) -> Table:
