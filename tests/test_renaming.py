@@ -31,7 +31,8 @@ def test_rename_metric_moves_coordinates_into_columns(old, metric, coordinates):
 
 def test_no_metric_of_the_published_study_has_a_coordinate_in_its_name():
     metrics = read_results(PUBLISHED)["metric"].unique()
-    assert [metric for metric in metrics if re.search(r"\d|_at_|_on_", metric)] == ["level_at_accuracy"]
+    suspicious = [metric for metric in metrics if re.search(r"\d|_at_|_on_", metric.replace("l2", ""))]
+    assert suspicious == ["level_at_accuracy"]
 
 
 def test_the_published_numbers_are_those_of_the_first_edition():

@@ -40,7 +40,9 @@ DENOISERS.update(none=np.asarray, median_3=partial(median_filter, size=3), media
 
 
 def denoiser_names() -> list[str]:
-    """Return the names of all denoisers: filters, then autoencoders."""
+    """Return the names of all denoisers: filters, then autoencoders. Raises UserError for a name that is both."""
+    if both := DENOISERS.keys() & AUTOENCODERS.keys():
+        raise UserError(f'"{min(both)}" is a filter and an autoencoder: rename one of them')
     return [*DENOISERS, *AUTOENCODERS]
 
 

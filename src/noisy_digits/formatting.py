@@ -4,8 +4,11 @@
 def format_number(value: float, sign: str = "") -> str:
     """Return a measured value as text: 0.9713, 1.2e-05, 28,015, 1.8e+07. ``sign`` "+" marks positive values."""
     size = abs(value)
-    digits = ".2g" if 0 < size < 0.001 else ".4f" if size < 100 else ",.0f" if size < 1e6 else ".3g"
-    return f"{value:{sign}{digits}}"
+    if 0 < size < 0.001:
+        return f"{value:{sign}.2g}"
+    if size < 100:
+        return f"{value:{sign}.4f}"
+    return f"{value:{sign},.0f}" if size < 1e6 else f"{value:{sign}.3g}"
 
 
 def format_label(level: object) -> str:

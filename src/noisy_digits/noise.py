@@ -79,6 +79,8 @@ def parse_spec(spec: str) -> tuple[str, float] | None:
     if spec == "clean":
         return None
     parts = re.fullmatch(r"(.+)_([0-9]+(?:\.[0-9]+)?)", spec)
+    if spec in NOISES:
+        raise UserError(f'noise "{spec}" has no amount: give one, as in {spec}_0.4')
     if not parts or parts[1] not in NOISES:
         suggestion = did_you_mean(parts[1] if parts else spec, ["clean", *NOISES])
         raise UserError(

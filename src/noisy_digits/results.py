@@ -35,6 +35,8 @@ def save_metrics(rows: Iterable[Mapping[str, Any]], *, coordinates: Sequence[str
     Raises UserError for a metric that is not a finite number or is given twice. Where a training diverged (the row, or
     the row of that seed without coordinates, has the metric "diverged") numbers that are not finite are left out.
     """
+    if isinstance(rows, Mapping):
+        raise UserError('results.save_metrics: give a list of rows, such as [{"seed": 0, "test_accuracy": 0.9}]')
     rows = [{key: _to_scalar(value) for key, value in row.items()} for row in rows]
     points = [_read_point(row, coordinates) for row in rows]
     diverged = {row["seed"] for row, point in zip(rows, points, strict=True) if "diverged" in row and len(point) == 1}
@@ -43,6 +45,8 @@ def save_metrics(rows: Iterable[Mapping[str, Any]], *, coordinates: Sequence[str
     for row, point in zip(rows, points, strict=True):
         lines.append(dict(point))
         for metric, value in row.items():
+            if metric in ("metric", "value"):
+                raise UserError(f'results.save_metrics: a metric cannot be called "{metric}"')
             if metric in point or (_is_lost(value) and ("diverged" in row or row["seed"] in diverged)):
                 continue
             place = (metric, *point.items())
@@ -344,6 +348,6 @@ def reported_table(runs: pd.DataFrame, notebook: str, **point: Any) -> tables.Ta
     return tables.Table(compare_with_reported(runs, reported, runs.attrs["collection"]), "Reported and reproduced")
 
 
-def caption(runs: pd.DataFrame) -> str:
+def format_caption(runs: pd.DataFrame) -> str:
     """Return a caption for the first lines of a table that ``load_metrics`` returned: its length and its origin."""
     return f"The first of {len(runs)} rows from the collection {runs.attrs['collection']}"

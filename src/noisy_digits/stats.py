@@ -89,7 +89,9 @@ def classify_difference(difference: Summary, words: tuple[str, str] = ("lower", 
     """
     if difference.n < 2:
         return "needs replicates"
-    return words[0] if difference.ci_high < 0 else words[1] if difference.ci_low > 0 else "inconclusive"
+    if difference.ci_high < 0:
+        return words[0]
+    return words[1] if difference.ci_low > 0 else "inconclusive"
 
 
 def friedman_test(values: np.ndarray) -> dict[str, Any]:

@@ -49,26 +49,34 @@ class History:
         return last | ({"diverged": 1.0} if self.diverged else {})
 
 
+_configured = False
+
+
 def configure(precision: str | None = None) -> None:
     """Prepare TensorFlow: deterministic operations, and the precision of the build unless ``precision`` is given.
 
     ``precision`` is "float32" or "mixed_bfloat16", for models made afterwards. Raises UserError for another one, and if
     Keras does not run on TensorFlow.
     """
+    global _configured
     if (backend := keras.backend.backend()) != "tensorflow":
         raise UserError(f'Keras runs on "{backend}": set KERAS_BACKEND=tensorflow and start Python again')
     precision = check_name("precision", precision or RunContext.from_environment().precision, PRECISIONS)
     tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(precision)
-    if not gc.get_freeze_count():
+    if not _configured:
         gc.freeze()  # the imports are no garbage: to look through them takes 0.2 s after every training and evaluation
+    _configured = True
 
 
 def set_random_seed(seed: int) -> np.random.Generator:
     """Seed Keras (initial weights, shuffling, dropout) with ``seed`` (0 or more); return a generator for the noise.
 
-    After ``configure``, on one machine and number of threads, the same seed gives the same result to the last bit.
+    Configures TensorFlow first if ``configure`` was not called. On one machine and number of threads the same seed then
+    gives the same result to the last bit.
     """
+    if not _configured:
+        configure()
     keras.utils.set_random_seed(seed)
     return np.random.default_rng(seed)
 

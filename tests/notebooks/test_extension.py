@@ -1,5 +1,6 @@
 """Adding one thing touches one place: what is registered appears on pages, in figures and in the playground."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -118,23 +119,24 @@ def test_the_playground_offers_what_is_registered(extended):
     choices = [set(widget["state"]["_options_labels"]) for widget in widgets if "_options_labels" in widget["state"]]
     assert {"gaussian", "salt_and_pepper", "speckle"} in choices
     assert set(DENOISERS) in choices
+    assert "LINEAR predicts" in json.dumps(notebook)
 
 
-EXAMPLE = re.search(r"```yaml\n(title: My assignment.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)[1]
+README = (REPOSITORY / "README.md").read_text()
+EXAMPLE = re.search(r"```yaml\n(title: My assignment.*?)```", README, re.DOTALL)[1]
 METADATA = {
     "kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"},
     "language_info": {"name": "python"},
 }
+IMPORTS, PARAMETERS, MEASURE = re.search(
+    r"```python\n(from .*?)\n# the parameters cell\n(.*?)\n# the last cell\n(.*?)```", README, re.DOTALL
+).groups()
 FIRST_NOTEBOOK = (
     ("markdown", [], "# The first question\n\n**Question.** What does noise cost?"),
-    ("code", [], "from noisy_digits import results\nfrom noisy_digits.types import Count, NonNegative"),
-    ("code", ["parameters"], "scale: NonNegative = 0.5  # help\nn_seeds: Count = 1  # replicates"),
+    ("code", [], IMPORTS),
+    ("code", ["parameters"], PARAMETERS),
     ("markdown", [], "## Results"),
-    (
-        "code",
-        [],
-        'results.save_metrics([{"seed": seed, "test_accuracy": 0.9 - scale / 10} for seed in range(n_seeds)])',
-    ),
+    ("code", [], MEASURE.strip()),
     ("markdown", [], "## Discussion\n\n**Exercises.** Change the scale."),
 )
 
@@ -155,12 +157,13 @@ def clone_with_assignment(tmp_path):
         build_cell[kind](source, metadata={"tags": tags} if tags else {}, id=str(place))
         for place, (kind, tags, source) in enumerate(FIRST_NOTEBOOK)
     ]
-    (root / "notebooks/mine").mkdir()
+    (root / "notebooks/mine").mkdir(exist_ok=True)
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=METADATA), root / "notebooks/mine/1_first.ipynb")
     (root / "params/mine.yml").write_text(EXAMPLE)
-    (root / ".venv").mkdir()
-    (root / ".venv/bin").symlink_to(Path(sys.executable).parent)
-    (root / ".venv/.ready").touch()
+    subprocess.run(
+        ["touch", "--date=2000-01-01", *root.glob("requirements.lock"), *root.glob("pyproject.toml")], check=True
+    )
+    (root / ".venv").symlink_to(Path(sys.executable).parents[1])
     return root
 
 

@@ -63,7 +63,8 @@ def test_results_csv_has_a_column_per_coordinate_and_whole_numbers(quick):
     assert list(rows[0])[-3:] == ["seed", "metric", "value"]
     assert {row["n_hidden_layers"] for row in rows} == {"", "1", "2", "3"}
     assert {row["layer"] for row in rows} == {"", "1", "2", "3"}
-    assert not [row["metric"] for row in rows if re.search(r"\d", row["metric"])], "a coordinate in a metric's name"
+    with_digit = {row["metric"] for row in rows if re.search(r"\d", row["metric"].replace("l2", ""))}
+    assert not with_digit, "a coordinate in a metric's name"
 
 
 def test_quick_learns_something(quick):
@@ -131,7 +132,7 @@ def test_every_page_opens_in_a_browser_with_the_network_off(quick):
 def test_pages_describe_their_figures(quick):
     for page in quick.glob(f"reports/{COLLECTION}/*/*/**/*.html"):
         images = re.findall(r"<img[^>]*>", page.read_text())
-        assert images
+        assert images or page.relative_to(quick / "reports" / COLLECTION).parts[0] not in REPORTED, page
         assert all(len(re.search(r'alt="([^"]*)"', image)[1]) > 30 for image in images), page
 
 
@@ -157,7 +158,7 @@ REPORTED = {
 
 def test_the_index_shows_a_key_figure_and_every_reported_number_of_each_assignment(quick, index):
     assignments = load_assignments(quick)
-    assert index.count("<figure ") == len(assignments) == 5
+    assert index.count("<figure ") == sum(bool(assignment.cover_figure) for assignment in assignments.values())
     numbers = {
         name: [
             value
@@ -168,7 +169,7 @@ def test_the_index_shows_a_key_figure_and_every_reported_number_of_each_assignme
         ]
         for name, assignment in assignments.items()
     }
-    assert {name: sorted(values) for name, values in numbers.items()} == {
+    assert {name: sorted(numbers[name]) for name in REPORTED} == {
         name: sorted(map(float, values.split())) for name, values in REPORTED.items()
     }
     every = sum(map(len, numbers.values()))

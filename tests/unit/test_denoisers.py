@@ -73,3 +73,9 @@ def test_register_is_all_that_a_new_filter_needs(monkeypatch):
 
     assert "blur" in denoisers.denoiser_names()
     assert np.array_equal(denoisers.get_denoiser("blur")(IMAGES), IMAGES / 2)
+
+
+def test_denoiser_names_rejects_a_filter_named_like_an_autoencoder(monkeypatch):
+    monkeypatch.setitem(denoisers.DENOISERS, "dense", np.asarray)
+    with pytest.raises(UserError, match='"dense" is a filter and an autoencoder: rename one of them'):
+        denoisers.denoiser_names()

@@ -127,9 +127,12 @@ def test_parse_spec_returns_the_name_and_the_amount(amount):
     assert noise.parse_spec("clean") is None
 
 
-@pytest.mark.parametrize(
-    "spec", ["gausian_0.4", "gaussian", "gaussian_-1", "clean_0", "pepper_0.1", "gaussian_1e3", ""]
-)
+def test_parse_spec_rejects_a_noise_without_an_amount():
+    with pytest.raises(UserError, match=r'noise "gaussian" has no amount: give one, as in gaussian_0\.4'):
+        noise.parse_spec("gaussian")
+
+
+@pytest.mark.parametrize("spec", ["gausian_0.4", "gaussian_-1", "clean_0", "pepper_0.1", "gaussian_1e3", ""])
 def test_parse_spec_rejects_an_unknown_noise(spec):
     with pytest.raises(UserError, match=rf'unknown noise "{spec}": .* \(allowed: .*clean.*salt_and_pepper'):
         noise.parse_spec(spec)

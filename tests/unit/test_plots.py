@@ -48,7 +48,9 @@ def draw_sweep(y="test_accuracy", **settings):
 DRAWN = {
     "epoch_curves": lambda: plots.epoch_curves({"layer 1": [[1.0, 0.5], [1.0, 0.4]]}, "norm", logy=True),
     "forest_plot": lambda: plots.forest_plot({"MLP": LEVEL, "CNN": LEVEL}, {"CNN": 0.9}, "error (fraction)"),
-    "grouped_bars": lambda: plots.grouped_bars(SUMMARY, "scale", xlabel="scale", metrics=["test_accuracy"]),
+    "grouped_bars": lambda: plots.grouped_bars(
+        SUMMARY, "scale", col="recipe", xlabel="scale", metrics=["test_accuracy"]
+    ),
     "heatmaps": lambda: plots.heatmaps({"MLP": HEAT, "CNN": HEAT / 2}, ("trained on", "tested on"), "accuracy"),
     "image_grid": lambda: plots.image_grid(IMAGES[:12], ["seven\n0.93"] * 12),
     "image_rows": lambda: plots.image_rows({"clean": IMAGES[:3], "noisy": IMAGES[3:6]}, [1, 2, 3]),
@@ -106,7 +108,7 @@ def test_every_plot_is_shown_with_words_beside_it(name):
 def test_importing_and_drawing_leave_matplotlib_as_it_was():
     before = dict(mpl.rcParams)
     assert before["font.size"] == mpl.rcParamsDefault["font.size"]
-    draw_sweep()._repr_mimebundle_()
+    draw_sweep(col="recipe")._repr_mimebundle_()
     assert dict(mpl.rcParams) == before
 
 
@@ -198,6 +200,8 @@ def test_a_reference_leaves_the_axis_of_levels_as_it_is():
     ("settings", "message"),
     [
         ({"y": "test_acuracy"}, "did you mean test_accuracy"),
+        ({"col": "recipy"}, 'no column "recipy"; did you mean recipe'),
+        ({}, "several rows at one point of a line"),
         ({"y": ["test_accuracy", "test_loss"], "col": "recipe", "hue": "recipe"}, "one metric at a time"),
         ({"y": ["test_accuracy", "test_loss"], "secondary_y": ["test_loss"]}, "needs col"),
     ],
@@ -232,7 +236,9 @@ def test_axis_label_gives_units_or_the_metrics_own_words(metric, label):
 
 def test_grouped_bars_keep_their_place_if_a_point_lacks_a_metric():
     lost = SUMMARY[~((SUMMARY["scale"] == 0.0) & (SUMMARY["metric"] == "test_accuracy"))]
-    drawn = plots.grouped_bars(lost, "scale", xlabel="recipe and scale", metrics=["train_accuracy", "test_accuracy"])
+    drawn = plots.grouped_bars(
+        lost, "scale", col="recipe", xlabel="recipe and scale", metrics=["train_accuracy", "test_accuracy"]
+    )
     (axes,) = drawn.figure.axes
     assert [len(bars) for bars in axes.containers if hasattr(bars, "patches")] == [6, 6]
     assert "train accuracy: 0.995 for as submitted at 0, " in drawn.alt

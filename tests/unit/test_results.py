@@ -185,7 +185,7 @@ def test_load_metrics_has_a_row_per_grid_point_and_seed(root, monkeypatch):
     assert runs["n_layers"].dtype == np.int64
     assert runs["scale"].dtype == np.float64
     assert runs.attrs["collection"] == "mnist"
-    assert results.caption(runs) == "The first of 48 rows from the collection mnist"
+    assert results.format_caption(runs) == "The first of 48 rows from the collection mnist"
 
 
 def test_load_metrics_by_a_coordinate_has_the_metrics_that_depend_on_it(root, monkeypatch):
@@ -445,3 +445,16 @@ def test_load_model_refuses_a_file_that_is_damaged_or_holds_code(saved):
     keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x)]).save(file)
     with pytest.raises(UserError, match=r"cnn_0\.keras cannot be opened .*Lambda"):
         load_saved()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"seed": 0, "test_accuracy": 0.9}, "give a list of rows"),
+        ([{"seed": 0, "value": 0.9}], 'a metric cannot be called "value"'),
+        ([{"seed": 0, "metric": 0.9}], 'a metric cannot be called "metric"'),
+    ],
+)
+def test_save_metrics_rejects_what_is_no_list_of_rows(rows, message):
+    with pytest.raises(UserError, match=message):
+        results.save_metrics(rows)

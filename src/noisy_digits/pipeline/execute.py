@@ -15,6 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+# jsonschema would otherwise compile a grammar of IRIs, which no notebook holds: more than a second per run.
+sys.modules.setdefault("rfc3987_syntax", None)  # pyright: ignore[reportArgumentType]
+
 import papermill
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
@@ -32,8 +35,6 @@ from noisy_digits.project import read_project
 START_TIMEOUT_S = 120
 PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes per unit of the peak memory that the operating system reports."""
-PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
-"""Packages whose versions are recorded with each run."""
 STARTUP = """\
 import gc
 
@@ -53,7 +54,7 @@ def execute_run(run: Run, root: Path, collection: Collection) -> None:
     acquire_lock(folder, wait=True)
     for stale in (folder / "metrics.json", folder / "run.json", *folder.glob("*.keras")):
         stale.unlink(missing_ok=True)
-    parameters = _inject(run.parameters, collection)
+    parameters, project = _inject(run.parameters, collection), read_project(root)
     started = time.time()
     # The path of a socket must be short, so the private folder is in /tmp.
     with tempfile.TemporaryDirectory(prefix="noisy-digits-", dir="/tmp", ignore_cleanup_errors=True) as private:
@@ -74,9 +75,9 @@ def execute_run(run: Run, root: Path, collection: Collection) -> None:
         "device": epochs[-1]["device"] if epochs else None,
         "precision": collection.precision,
         "revision": _revision(root),
-        "data_sha256": load_datasets(read_project(root)).dataset_sha256(collection.dataset),
+        "data_sha256": load_datasets(project).dataset_sha256(collection.dataset),
     }
-    write_json(folder / "run.json", record | _machine() | _cost(started))
+    write_json(folder / "run.json", record | _describe_machine(project.packages) | _cost(started))
 
 
 def exit_with_parent() -> None:
@@ -199,9 +200,9 @@ def _cost(started: float) -> dict[str, Any]:
     }
 
 
-def _machine() -> dict[str, Any]:
+def _describe_machine(packages: Sequence[str]) -> dict[str, Any]:
     """Return the operating system, the processor and the versions that a run was made with."""
-    versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+    versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
     return {"machine": f"{platform.system()} {platform.machine()}", "versions": versions}
 
 

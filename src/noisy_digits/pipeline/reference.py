@@ -46,7 +46,9 @@ def _render_row(name: str, field: FieldInfo) -> str:
     value = _describe_type(field.annotation)
     if minimum := [limit.ge for limit in field.metadata if hasattr(limit, "ge")]:
         value += f", at least {minimum[0]}"
-    default = "required" if field.is_required() else "" if not field.default else f"`{field.default}`"
+    default = f"`{field.default}`" if field.default else ""
+    if field.is_required():
+        default = "required"
     return f"| `{name}` | {value} | {default} | {field.description} |"
 
 

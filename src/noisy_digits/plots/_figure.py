@@ -1,6 +1,7 @@
 """Hold what all figures share: the style, the figure with alternative text, series styles, legends, axis labels."""
 
 import io
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,19 +20,18 @@ QUANTITIES = {
     "accuracy": "accuracy (fraction)",
     "accuracy_same_noise": "accuracy (fraction)",
     "accuracy_new_noise": "accuracy (fraction)",
-    "baseline": "accuracy (fraction)",
+    "majority_baseline": "accuracy (fraction)",
     "generalization_gap": "generalization gap (fraction)",
     "error": "error rate (fraction)",
-    "confidence": "confidence (probability)",
     "psnr": "PSNR (dB)",
     "ssim": "structural similarity (SSIM)",
-    "level": "noise level (fraction of pixels)",
+    "crossover_level": "noise level (fraction of pixels)",
     "level_at_accuracy": "noise level (fraction of pixels)",
-    "gradient_norm": "gradient norm (nats per unit of bias)",
-    "weight_change": "relative weight change (fraction)",
-    "penalty": "L2 penalty (nats)",
+    "bias_gradient_norm": "gradient norm (nats per unit of bias)",
+    "relative_weight_change": "relative weight change (fraction)",
+    "l2_penalty": "L2 penalty (nats)",
 }
-"""Axis labels with units by metric: a metric takes the longest entry that its name ends in, or its own words."""
+"""Axis labels with units by metric, without a leading train, val, test, mean or max; others are their own words."""
 DPI = 150
 MARKERS = "os^vPX<>"
 LINE_STYLES = ("-", "--", "-.", ":", (0, (7, 2, 1, 2, 1, 2)))
@@ -89,8 +89,8 @@ def draw_bars(axes: Axes, place: int, n_series: int, values: Any, **settings: An
 
 
 def axis_label(metric: str) -> str:
-    endings = [ending for ending in QUANTITIES if metric == ending or metric.endswith(f"_{ending}")]
-    return QUANTITIES[max(endings, key=len)] if endings else format_label(metric)
+    """Return the label, with its unit, of an axis that shows ``metric``."""
+    return QUANTITIES.get(re.sub("^(train|val|test|mean|max)_", "", metric), format_label(metric))
 
 
 def add_legend(figure: Figure) -> None:

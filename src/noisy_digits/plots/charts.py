@@ -42,12 +42,12 @@ def sweep(
     an axis on the right. Losses are on a logarithmic axis, and so is ``x`` with ``logx``: linear up to the smallest
     level above 0. ``reported`` has the columns ``x``, ``col``, ``hue`` and one per metric (NaN: not reported), drawn as
     open diamonds. ``hlines`` gives horizontal lines by label, ``vspans`` a level of ``x``, with its 95 % confidence
-    interval, by line. Raises UserError for a metric that the summary lacks, for several metrics with both ``col`` and
-    ``hue``, and for ``secondary_y`` without ``col`` or with ``hue``.
+    interval, by line. Raises UserError for a column or metric that the summary lacks, for two rows at one point of a
+    line, for several metrics with both ``col`` and ``hue``, and for ``secondary_y`` without ``col`` or with ``hue``.
     """
     metrics, right = ([names] if isinstance(names, str) else list(names) for names in (y, secondary_y))
     hlines, vspans = hlines or {}, vspans or {}
-    _check_sweep(list(dict.fromkeys(summary["metric"])), metrics, right, col, hue)
+    _check_sweep(summary, metrics, right, [x, *filter(None, (col, hue))], col, hue)
     rows = summary.loc[summary["metric"].isin(metrics)]
     panels, keys = (list(dict.fromkeys(rows[column])) if column else metrics for column in (col, hue))
     points = _add_reported(rows, reported, [x, *filter(None, (col, hue))], metrics).sort_values(x)
@@ -64,7 +64,7 @@ def sweep(
             if (panel, key) in lines:
                 _draw_line(twin if key in right else axes, lines[panel, key], x, place, key, vspans.get(key))
         for place, (name, value) in enumerate(hlines.items(), start=len(keys)):
-            axes.axhline(value, label=name, color=series_color(place), linestyle="--")
+            axes.axhline(value, label=name, **(series_style(place) | {"marker": None}))
     if right:
         twin.set_ylabel(axis_label(right[0]))
     figure.supxlabel(xlabel, fontsize=11)
@@ -72,14 +72,21 @@ def sweep(
     return AltFigure(figure, _alt_text.describe_sweep(x, xlabel, lines, hlines, vspans))
 
 
-def _check_sweep(recorded: list[str], metrics: list[str], right: list[str], col: str | None, hue: str | None) -> None:
-    for metric in metrics:
-        if metric not in recorded:
-            raise UserError(f'the summary has no metric "{metric}"{did_you_mean(metric, recorded)}')
+def _check_sweep(
+    summary: pd.DataFrame, metrics: list[str], right: list[str], keys: list[str], col: str | None, hue: str | None
+) -> None:
+    for kind, names, known in (("column", keys, summary.columns), ("metric", metrics, summary["metric"].unique())):
+        for name in names:
+            if name not in known:
+                raise UserError(f'the summary has no {kind} "{name}"{did_you_mean(name, known)}')
     if col and hue and len(metrics) > 1:
         raise UserError(f"one metric at a time with both col and hue, not {', '.join(metrics)}")
     if right and (hue or not col or set(metrics) <= set(right)):
         raise UserError("secondary_y needs col, no hue, and a metric in y for the left axis")
+    if summary.loc[summary["metric"].isin(metrics), [*keys, "metric"]].duplicated().any():
+        raise UserError(
+            f"several rows at one point of a line: {', '.join(keys)} do not tell them apart; name col or hue"
+        )
 
 
 def _add_reported(rows: pd.DataFrame, reported: pd.DataFrame | None, keys: list, metrics: list) -> pd.DataFrame:
@@ -132,23 +139,23 @@ def _draw_diamonds(axes: Axes, x: Any, y: Any, place: int, label: str) -> None:
 
 
 @styled
-def grouped_bars(summary: pd.DataFrame, x: str, *, xlabel: str, metrics: Sequence[str]) -> AltFigure:
-    """Draw metrics (fractions) as bars, a group per recipe and level of ``x``; error bars are one standard deviation.
+def grouped_bars(summary: pd.DataFrame, x: str, *, col: str, xlabel: str, metrics: Sequence[str]) -> AltFigure:
+    """Draw metrics (fractions) as bars, a group per value of ``col`` and ``x``; error bars are one standard deviation.
 
-    ``summary`` is the table of ``stats.aggregate_seeds`` by recipe and ``x``; ``xlabel`` names both, with the unit.
+    ``summary`` is the table of ``stats.aggregate_seeds`` by ``col`` and ``x``; ``xlabel`` names both, with the unit.
     """
-    points = list(dict.fromkeys(summary[["recipe", x]].itertuples(index=False, name=None)))
+    points = list(dict.fromkeys(summary[[col, x]].itertuples(index=False, name=None)))
     figure = Figure(figsize=(8, 3.6))
     axes = figure.subplots()
     means = {}
     for place, metric in enumerate(metrics):
-        rows = summary[summary["metric"] == metric].set_index(["recipe", x]).reindex(points)
+        rows = summary[summary["metric"] == metric].set_index([col, x]).reindex(points)
         label = format_label(metric)
         bars = draw_bars(axes, place, len(metrics), rows["mean"], yerr=rows["std"], label=label)
         axes.bar_label(bars, fmt="%.3f", padding=2, fontsize=9)
         means[label] = rows["mean"]
-    names = [(format_label(recipe), format_label(level)) for recipe, level in points]
-    axes.set_xticks(range(len(points)), [f"{recipe}\n{x} {level}" for recipe, level in names])
+    names = [(format_label(group), format_label(level)) for group, level in points]
+    axes.set_xticks(range(len(points)), [f"{group}\n{x} {level}" for group, level in names])
     axes.set(xlabel=xlabel, ylabel=axis_label(metrics[0]), ylim=(0, 1.12))
     add_legend(figure)
     return AltFigure(figure, _alt_text.describe_grouped_bars(xlabel, list(map(" at ".join, names)), means))
