@@ -22,7 +22,7 @@ READY := .venv/.ready
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: conda help reports quick readme params-reference test test-faults test-slurm lint bench lab clean
+.PHONY: conda help reports quick readme params-reference test test-faults test-slurm lint format bench lab clean
 
 help: ## print this help
 	@echo 'make TARGET [DATASET=auto|mnist|fashion_mnist|digits] [PROFILE=full|quick] [CORES=n] [SEEDS=n] [PRECISION=float32|mixed_bfloat16] [PROFILE_DIR=folder]'
@@ -55,6 +55,11 @@ lint: $(READY) ## check style, layers, types and notebooks
 	@'$(BIN)'/lint-imports
 	@'$(BIN)'/basedpyright
 	@'$(BIN)'/nbstripout --verify notebooks/*/*.ipynb
+
+format: $(READY) ## mend what lint would refuse in the style of code and notebooks
+	@'$(BIN)'/nbstripout notebooks/*/*.ipynb
+	@'$(BIN)'/ruff check --fix
+	@'$(BIN)'/ruff format
 
 bench: $(READY) ## measure trainings (plain Keras against ours) and builds; write benchmarks/README.md
 	@'$(BIN)'/python -m benchmarks

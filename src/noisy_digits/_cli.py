@@ -81,7 +81,9 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.of_build:
         write_plan(root / "results" / collection.name, plan)
     execute_run(planned, root, collection)
-    write_page(root, planned, collection)
+    page = write_page(root, planned, collection)
+    if not arguments.of_build:
+        print(page.relative_to(root))
 
 
 def index(arguments: argparse.Namespace) -> None:

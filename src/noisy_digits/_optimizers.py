@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from noisy_digits.errors import check_name
-from noisy_digits.limits import OPTIMIZERS
+from noisy_digits.number_types import OPTIMIZERS
 
 
 def _handles(optimizer: keras.Optimizer, variable: tf.Variable, **state: Sequence[Any]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ FUSED = {"adadelta": Adadelta, "adam": Adam, "rmsprop": RMSprop}
 def build_optimizer(name: str, learning_rate: float) -> keras.Optimizer:
     """Return the optimizer that Keras calls ``name``, at its defaults except for ``learning_rate``.
 
-    Raises UserError for a name that is not in ``limits.OPTIMIZERS``.
+    Raises UserError for a name that is not in ``number_types.OPTIMIZERS``.
     """
     if fused := FUSED.get(check_name("optimizer", name, OPTIMIZERS)):
         return fused(learning_rate)

@@ -41,7 +41,8 @@ def read_model(path: Path, model: type[Model]) -> Model:
         found.model_dump_json()  # refuses text that is no Unicode
     except ValidationError as error:
         first = error.errors()[0]
-        message = ": ".join(filter(None, [".".join(map(str, first["loc"])), explain(first)]))
+        given = repr(first["input"]) if isinstance(first["input"], int | float | str) else ""
+        message = ": ".join(filter(None, [".".join(map(str, first["loc"])), given, explain(first)]))
     except (UserError, PydanticSerializationError) as error:
         message = str(error)
     except (OSError, UnicodeDecodeError) as error:

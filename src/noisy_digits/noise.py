@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from noisy_digits._memory import empty_aligned
 from noisy_digits.errors import UserError, did_you_mean
-from noisy_digits.limits import Fraction, NonNegative, Positive
+from noisy_digits.number_types import Fraction, NonNegative, Positive
 from noisy_digits.registry import Registry
 
 NoiseFunction = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
@@ -33,6 +33,9 @@ NOISES: Registry[Noise] = Registry("noise")
 
 def register(name: str, amount: Any = Positive) -> Callable[[NoiseFunction], NoiseFunction]:
     """Return a decorator that adds a noise function, whose amount has the type ``amount``, and returns it unchanged."""
+
+    if name == "clean":
+        raise UserError('a noise cannot be called "clean", which stands for no noise')
 
     def add_to_registry(function: NoiseFunction) -> NoiseFunction:
         NOISES[name] = Noise(function, amount)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from noisy_digits._pipeline import make_dataset
+from noisy_digits._batches import make_dataset
 from noisy_digits.training import NOT_JITTED, SILENT, STEPS_PER_EXECUTION
 
 

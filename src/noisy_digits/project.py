@@ -16,7 +16,7 @@ class Project(StrictModel):
     datasets: str | None = Field(
         default=None, description="Module that provides the data sets, such as `noisy_digits.data`."
     )
-    packages: list[str] = Field([], description="Packages whose versions are recorded with every run.")
+    packages: list[str] = Field(default=[], description="Packages whose versions are recorded with every run.")
     reference_collection: str | None = Field(
         default=None, description="The collection whose numbers may be compared with reported ones; none if left out."
     )

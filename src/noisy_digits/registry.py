@@ -15,6 +15,11 @@ class Registry(dict[str, T]):
         super().__init__()
         self.kind = kind
 
+    def __setitem__(self, name: str, thing: T) -> None:
+        if not name.isidentifier():
+            raise UserError(f'a {self.kind} cannot be called "{name}": use letters, digits and underscores')
+        super().__setitem__(name, thing)
+
     def __missing__(self, name: object) -> NoReturn:
         raise UserError(f'unknown {self.kind} "{name}"{did_you_mean(name, self)}')
 

@@ -30,10 +30,9 @@ def save_metrics(rows: Iterable[Mapping[str, Any]], *, coordinates: Sequence[str
     """Save what a notebook measured, and return it as a table with a line for each of ``rows``.
 
     A row is a mapping with "seed", those of the ``coordinates`` that its metrics depend on, and the metrics: all other
-    keys. In a build they are written to the run's metrics.json and ``attrs["collection"]`` of the table names the
-    collection; in a notebook opened by hand nothing is written, and it is "none".
-    Raises UserError for a metric that is not a finite number or is given twice. Where a training diverged (the row, or
-    the row of that seed without coordinates, has the metric "diverged") numbers that are not finite are left out.
+    keys. In a build they are written to the run's metrics.json, and ``attrs["collection"]`` of the table names the
+    collection; by hand nothing is written, and it is "none". Raises UserError for a metric that is not finite, or
+    given twice. If the row, or that of its seed without coordinates, has the metric "diverged", it is left out.
     """
     if isinstance(rows, Mapping):
         raise UserError('results.save_metrics: give a list of rows, such as [{"seed": 0, "test_accuracy": 0.9}]')
@@ -265,16 +264,14 @@ def load_model(notebook: str, seed: int, collection: str = "built", **point: Any
     try:
         model: Any = keras.models.load_model(file)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{file} cannot be opened ({reason}): delete it and run `make reports` again") from None
+        raise UserError(f"{file} cannot be opened ({error}): delete it and run `make reports` again") from None
     return model
 
 
 def load_reported(notebook: str) -> pd.DataFrame:
     """Load the write-up's own numbers for ``notebook`` from its params file, one line per row there.
 
-    The columns are the grid, the coordinates, and the metrics; what a row does not give is NaN. ``attrs["keys"]`` lists
-    the grid columns and coordinates.
+    What a row does not give is NaN. ``attrs["keys"]`` lists the columns that are no metrics: grid and coordinates.
     """
     described = _read_params(notebook)
     rows, grid = described.get("reported", []), described.get("grid", {})
@@ -349,5 +346,5 @@ def reported_table(runs: pd.DataFrame, notebook: str, **point: Any) -> tables.Ta
 
 
 def format_caption(runs: pd.DataFrame) -> str:
-    """Return a caption for the first lines of a table that ``load_metrics`` returned: its length and its origin."""
+    """Return a caption for the first lines of a table of ``load_metrics``: its length and its origin."""
     return f"The first of {len(runs)} rows from the collection {runs.attrs['collection']}"

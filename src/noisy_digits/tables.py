@@ -64,7 +64,7 @@ def metric_summary(summary: pd.DataFrame, caption: str) -> Table:
     return Table(frame, caption)
 
 
-def by_grid_point(summary: pd.DataFrame, metrics: Sequence[str], caption: str) -> Table:
+def grid_summary(summary: pd.DataFrame, metrics: Sequence[str], caption: str) -> Table:
     """Return the table of ``stats.aggregate_seeds`` for reading: a row per point, a column per metric of ``metrics``.
 
     A cell is "mean ± standard deviation (n = …)", or "–" where no seed recorded the metric. If trainings diverged, a

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from noisy_digits._batches import make_dataset
 from noisy_digits._environment import PRECISIONS, RunContext, log_epoch
 from noisy_digits._optimizers import build_optimizer
-from noisy_digits._pipeline import make_dataset
 from noisy_digits.errors import UserError, check_name
 
 STEPS_PER_EXECUTION = 64
@@ -91,7 +91,7 @@ def device_name() -> str:
 def compile(model: keras.Model, *, optimizer: str, learning_rate: float, loss: str) -> None:
     """Set how a model is trained; a model that was trained before starts with a new optimizer.
 
-    ``optimizer`` is one of ``limits.OPTIMIZERS``; ``loss`` is "sparse_categorical_crossentropy" for classifiers, whose
+    ``optimizer`` is one of ``types.OPTIMIZERS``; ``loss`` is "sparse_categorical_crossentropy" for classifiers, whose
     accuracy is then measured too, or "binary_crossentropy" for autoencoders. Raises UserError for another optimizer.
     """
     model.compile(

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from noisy_digits import data, denoisers, models, noise
-from noisy_digits.limits import OPTIMIZERS, Count, Fraction, NonNegative, Positive, WholeNumber  # noqa: F401
+from noisy_digits.number_types import OPTIMIZERS, Count, Fraction, NonNegative, Positive, WholeNumber  # noqa: F401
 
 
 def _check_noise(spec: str) -> str:

@@ -11,7 +11,7 @@ from papermill.parameterize import parameterize_notebook
 
 from noisy_digits import types
 from noisy_digits.errors import UserError
-from noisy_digits.limits import Count, Fraction, NonNegative
+from noisy_digits.number_types import Count, Fraction, NonNegative
 from noisy_digits.pipeline.parameters import Parameter, read_parameters, validate_parameter
 
 from ..conftest import REPOSITORY
@@ -36,7 +36,8 @@ def test_read_parameters_evaluates_types_and_defaults(notebook):
     write(
         notebook,
         "scale: NonNegative = 1  # of the noise\nlevels: list[t.Fraction] = [0, 0.5]\n"
-        "sampling: Literal['fixed', 'per_epoch'] = 'fixed'\nn: noisy_digits.limits.Count = 3\nuse_l2: bool = False",
+        "sampling: Literal['fixed', 'per_epoch'] = 'fixed'\n"
+        "n: noisy_digits.number_types.Count = 3\nuse_l2: bool = False",
         "%matplotlib inline\nfrom typing import Literal\nimport noisy_digits",
         "from noisy_digits import types as t\nfrom noisy_digits.types import NonNegative",
     )

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from noisy_digits import noise
 from noisy_digits.errors import UserError
-from noisy_digits.limits import Count
+from noisy_digits.number_types import Count
 from noisy_digits.types import NoiseSpec
 
 IMAGES = hnp.arrays(
@@ -54,6 +54,13 @@ def test_every_noise_draws_anew_for_every_image_and_call(name):
     images = np.full((50, 28, 28), 0.5, np.float32)
     train, test = (noise.NOISES[name].function(images, 0.4, rng) for _ in range(2))
     assert len({image.tobytes() for image in [*train, *test]}) == 100
+
+
+@pytest.mark.parametrize("name", ["gaussian", "salt_and_pepper"])
+def test_the_pixels_of_different_images_are_independent(name):
+    rng = np.random.default_rng(0)
+    images = np.full((50, 28, 28), 0.5, np.float32)
+    train, test = (noise.NOISES[name].function(images, 0.4, rng) for _ in range(2))
     centered = np.concatenate([train, test]).reshape(100, -1) - 0.5
     correlations = np.corrcoef(centered)[~np.eye(100, dtype=bool)]
     assert np.abs(correlations).max() < 6 / np.sqrt(28 * 28)
@@ -178,3 +185,9 @@ def test_register_takes_the_type_of_the_amount():
     assert noise.add(NO_IMAGE, "blocks_3", np.random.default_rng(0)) == 3
     with pytest.raises(UserError, match=r"noise blocks: the amount is 2.5, but it should be a valid integer"):
         noise.parse_spec("blocks_2.5")
+
+
+@pytest.mark.parametrize("name", ["clean", "two words", "a-b", ""])
+def test_register_rejects_a_name_that_no_spec_could_have(name):
+    with pytest.raises(UserError, match="cannot be called"):
+        noise.register(name)(noise.gaussian)

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 
 from noisy_digits import _optimizers, models, training
+from noisy_digits._batches import make_dataset
 from noisy_digits._optimizers import build_optimizer
-from noisy_digits._pipeline import make_dataset
 from noisy_digits.errors import UserError
-from noisy_digits.limits import OPTIMIZERS
+from noisy_digits.number_types import OPTIMIZERS
 
 from .small_training import DIGITS
 

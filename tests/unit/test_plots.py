@@ -105,6 +105,13 @@ def test_every_plot_is_shown_with_words_beside_it(name):
     assert "\n" not in said["alt"]
 
 
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_figure_has_the_projects_style(name):
+    drawn = DRAWN[name]()
+    if isinstance(drawn, plots.AltFigure):
+        assert drawn.figure.get_layout_engine() is not None, "decorate the function with @styled"
+
+
 def test_importing_and_drawing_leave_matplotlib_as_it_was():
     before = dict(mpl.rcParams)
     assert before["font.size"] == mpl.rcParamsDefault["font.size"]

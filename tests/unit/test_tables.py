@@ -70,22 +70,22 @@ def test_metric_summary_begins_with_the_columns_of_the_points():
     assert list(frame["scale"]) == ["0", "0", "4", "4"]
 
 
-def test_by_grid_point_has_a_row_per_point_and_the_metrics_in_the_order_asked_for():
-    table = tables.by_grid_point(aggregate(), ["test_accuracy", "train_accuracy"], "The sweep")
+def test_grid_summary_has_a_row_per_point_and_the_metrics_in_the_order_asked_for():
+    table = tables.grid_summary(aggregate(), ["test_accuracy", "train_accuracy"], "The sweep")
     assert table.caption == "The sweep"
     assert list(table.frame.columns) == ["recipe", "scale", "test accuracy", "train accuracy"]
     assert list(table.frame["scale"]) == ["0", "4"]
     assert table.frame.iloc[0]["train accuracy"] == "0.9500 ± 0.0707 (n = 2)"
-    assert list(tables.by_grid_point(aggregate(), ["test_loss"], "c").frame["test loss"]) == ["–", "–"]
+    assert list(tables.grid_summary(aggregate(), ["test_loss"], "c").frame["test loss"]) == ["–", "–"]
 
 
-def test_by_grid_point_counts_diverged_trainings():
-    frame = tables.by_grid_point(aggregate(RUNS.assign(diverged=[1.0, np.nan, np.nan, np.nan])), [], "c").frame
+def test_grid_summary_counts_diverged_trainings():
+    frame = tables.grid_summary(aggregate(RUNS.assign(diverged=[1.0, np.nan, np.nan, np.nan])), [], "c").frame
     assert list(frame["diverged"]) == [1, 0]
 
 
-def test_by_grid_point_without_grid_has_one_row():
-    frame = tables.by_grid_point(
+def test_grid_summary_without_grid_has_one_row():
+    frame = tables.grid_summary(
         stats.aggregate_seeds(RUNS.iloc[:2], metrics=["test_accuracy"]), ["test_accuracy"], "c"
     ).frame
     assert frame.to_dict("records") == [{"test accuracy": "0.7000 ± 0.1414 (n = 2)"}]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noisy_digits import _environment, _memory, data, models, noise, results, training
-from noisy_digits._pipeline import make_dataset
+from noisy_digits._batches import make_dataset
 from noisy_digits.errors import UserError
 
 from .small_training import DIGITS, fit
@@ -189,7 +189,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from noisy_digits import data, models, training
-from noisy_digits._pipeline import make_dataset
+from noisy_digits._batches import make_dataset
 training.configure()
 digits = data.load("digits")
 training.set_random_seed(0)

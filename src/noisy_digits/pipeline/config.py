@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from noisy_digits._yaml import StrictModel, read_model
 from noisy_digits.errors import UserError, did_you_mean
-from noisy_digits.limits import Count
+from noisy_digits.number_types import Count
 
 MAX_GRID_POINTS = 10_000
 """Most grid points of one notebook. No study has that many, and a plan of them is still made in seconds."""

@@ -130,6 +130,10 @@ def _expand(
     _check_references(notebook, columns, where)
     grid = _validate_grid(notebook, columns, where)
     quick = _validate(types, notebook.quick, f"{where}.quick")
+    if "n_seeds" in notebook.model_fields_set and "n_seeds" not in cell:
+        raise UserError(
+            f"{where}.n_seeds: the notebook declares no such parameter; add `n_seeds: Count = 1` to its cell"
+        )
     seeds = {"n_seeds": notebook.n_seeds} if "n_seeds" in cell else {}
     for combination in itertools.product(*grid.values()):
         point = dict(zip(grid, combination, strict=True))
