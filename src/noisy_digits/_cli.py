@@ -26,8 +26,8 @@ SNAKEMAKE_OPTIONS = (
     "--keep-going",  # a failed run does not stop the others
     "--rerun-incomplete",  # what a killed build left half-made is made again
     "--nolock",  # a build holds a lock of its own, which ends with it
-    *("--workflow-profile", "none"),
-    *("--logger", "noisy-digits"),
+    "--workflow-profile=none",
+    "--logger=noisy-digits",
 )
 REQUIRED_MB = 100
 """Disk space that a build needs to start: about what its results and pages take."""
@@ -173,12 +173,12 @@ def _snakemake(collection: Collection, arguments: argparse.Namespace, profile_di
         "only": arguments.only,
     }
     cores = arguments.cores or (None if profile_dir else os.cpu_count())
-    return [
-        *("-m", "snakemake", "--snakefile", str(SNAKEFILE), *SNAKEMAKE_OPTIONS),
-        *(("--profile", str(profile_dir)) if profile_dir else ()),
-        *(("--cores", str(cores)) if cores else ()),
-        *("--config", *(f"{key}={json.dumps(value)}" for key, value in config.items() if value)),
-    ]
+    options = ["-m", "snakemake", f"--snakefile={SNAKEFILE}", *SNAKEMAKE_OPTIONS]
+    if profile_dir:
+        options.append(f"--profile={profile_dir}")
+    if cores:
+        options.append(f"--cores={cores}")
+    return [*options, "--config", *(f"{key}={json.dumps(value)}" for key, value in config.items() if value)]
 
 
 class _Parser(argparse.ArgumentParser):

@@ -57,7 +57,7 @@ SHA256 = {
 
 
 class Source(NamedTuple):
-    """How a published data set is found and downloaded. ``other`` is the data set whose files have the same names."""
+    """The files of a published data set. ``other`` is the data set whose files have the same names."""
 
     title: str
     subfolders: tuple[str, ...]

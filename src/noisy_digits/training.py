@@ -28,7 +28,7 @@ EpochMetric = Callable[[keras.Model], Mapping[str, float | Sequence[float]]]
 
 @dataclass(frozen=True)
 class History:
-    """What one training recorded: ``curves`` by name, one value per epoch.
+    """The record of one training: ``curves`` by name, one value per epoch.
 
     ``train_loss`` and, for classifiers, ``train_accuracy`` are Keras's running means over the epoch's batches, taken
     while the weights change and dropout is active; ``val_loss`` and ``val_accuracy`` are taken after each epoch,

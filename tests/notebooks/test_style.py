@@ -14,10 +14,20 @@ NAMES = [f"{path.parent.name}/{path.stem}" for path in NOTEBOOKS]
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
 HEADINGS = ["Data", "Data and noise", "Labels", "Model", "Training", "Results", "Discussion"]
 MAX_CELL_LINES = 25
-WORDS = (
-    *("overfitting", "generalization gap", "baseline", "ReLU", "hyperparameter", "bottleneck", "latent"),
-    *("vanishing gradient", "confidence interval", "data augmentation", "significant", "standard deviation"),
-)
+WORDS = [
+    "overfitting",
+    "generalization gap",
+    "baseline",
+    "ReLU",
+    "hyperparameter",
+    "bottleneck",
+    "latent",
+    "vanishing gradient",
+    "confidence interval",
+    "data augmentation",
+    "significant",
+    "standard deviation",
+]
 
 
 def read_cells(path, kind):

@@ -18,7 +18,7 @@ MIN_SEEDS = 3
 
 
 class Outcome(Enum):
-    """What the numbers say of a claim; the value is the word of the verdict."""
+    """The judgment of the numbers on a claim; the value is the word of the verdict."""
 
     HOLDS = "supported"
     FAILS = "refuted"

@@ -45,7 +45,7 @@ class Reference(StrictModel):
 
 
 class NotebookConfig(StrictModel):
-    """How to run one notebook: what is fixed, what varies, and what it records.
+    """One notebook: what is fixed, what varies, and what it records.
 
     Each notebook in `depends_on` is listed before this one, or belongs to an assignment with a lower `order`.
     """
@@ -93,7 +93,7 @@ class NotebookConfig(StrictModel):
 
 
 class Contrast(StrictModel):
-    """What a claim subtracts, seed by seed: another metric, the same metric at another point, or both."""
+    """The number that a claim subtracts, seed by seed: another metric, the same metric at another point, or both."""
 
     metric: str | None = Field(default=None, description="The metric to subtract; that of the claim if left out.")
     at: Values = Field(default={}, description="Where it is taken, if that differs from the claim's `at`.")

@@ -16,7 +16,7 @@ def _refuse_all(name: str) -> None:
 
 @dataclass(frozen=True)
 class Datasets:
-    """What a build needs from the module of the data sets. The defaults are those of a project without data sets.
+    """The functions that a build calls in the module of the data sets; the defaults fit a project without data sets.
 
     ``resolve_dataset`` takes a name or "auto" and raises UserError if that data set cannot be had; the others take a
     name, or None without data sets. ``dataset_notice`` returns the sentences that every page must show first.
