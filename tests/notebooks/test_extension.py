@@ -133,8 +133,8 @@ IMPORTS, PARAMETERS, MEASURE = re.search(
 ).groups()
 FIRST_NOTEBOOK = (
     ("markdown", [], "# The first question\n\n**Question.** What does noise cost?"),
-    ("code", [], IMPORTS),
-    ("code", ["parameters"], PARAMETERS),
+    ("code", [], IMPORTS.strip()),
+    ("code", ["parameters"], PARAMETERS.strip()),
     ("markdown", [], "## Results"),
     ("code", [], MEASURE.strip()),
     ("markdown", [], "## Discussion\n\n**Exercises.** Change the scale."),
