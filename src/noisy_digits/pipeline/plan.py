@@ -42,7 +42,7 @@ class Run:
 
     @property
     def path(self) -> str:
-        """Its folder below results/<collection>: ``cnn_noise/2_train/recipe~corrected/scale~0.5``."""
+        """Return its folder below results/<collection>: ``cnn_noise/2_train/recipe~corrected/scale~0.5``."""
         return "/".join([self.assignment, self.notebook, *(f"{key}~{value}" for key, value in self.point.items())])
 
     @property

@@ -32,7 +32,7 @@ class Collection:
 
     @property
     def name(self) -> str:
-        """The folder below results/ and reports/: the data set, then what is unusual; without one, the profile."""
+        """Return the folder below results/ and reports/: data set, then what is unusual; without one, the profile."""
         profile = "" if self.profile == "full" and self.dataset else self.profile
         precision = "" if self.precision == PRECISIONS[0] else self.precision
         return "-".join(filter(None, [self.dataset, profile, precision]))
