@@ -1,5 +1,7 @@
 """Format numbers, grid values, intervals and durations as tables, figures and messages show them."""
 
+from collections.abc import Mapping
+
 
 def format_number(value: float, sign: str = "") -> str:
     """Return a measured value as text: 0.9713, 1.2e-05, 28,015, 1.8e+07. ``sign`` "+" marks positive values."""
@@ -14,6 +16,11 @@ def format_number(value: float, sign: str = "") -> str:
 def format_label(level: object) -> str:
     """Return a grid value or the name of a metric as text: 0.5, 4, as submitted."""
     return f"{level:g}" if isinstance(level, float) else str(level).replace("_", " ")
+
+
+def format_point(point: Mapping[str, object]) -> str:
+    """Return grid values or coordinates as text: scale 0.1, denoiser none."""
+    return ", ".join(f"{format_label(name)} {format_label(level)}" for name, level in point.items())
 
 
 def format_interval(low: float, high: float) -> str:

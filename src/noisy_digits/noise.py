@@ -33,7 +33,6 @@ NOISES: Registry[Noise] = Registry("noise")
 
 def register(name: str, amount: Any = Positive) -> Callable[[NoiseFunction], NoiseFunction]:
     """Return a decorator that adds a noise function, whose amount has the type ``amount``, and returns it unchanged."""
-
     if name == "clean":
         raise UserError('a noise cannot be called "clean", which stands for no noise')
 

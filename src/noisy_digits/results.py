@@ -15,7 +15,7 @@ from noisy_digits import stats, tables
 from noisy_digits._environment import RunContext
 from noisy_digits._files import StoredRun, is_complete, read_metrics, read_plan, write_metrics
 from noisy_digits.errors import UserError, did_you_mean
-from noisy_digits.formatting import format_label, format_number
+from noisy_digits.formatting import format_label, format_number, format_point
 from noisy_digits.project import find_project_root, read_project
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def save_metrics(rows: Iterable[Mapping[str, Any]], *, coordinates: Sequence[str
                 continue
             place = (metric, *point.items())
             if place in tidy:
-                raise UserError(f"results.save_metrics: {metric} of {_describe(point)} is given twice")
+                raise UserError(f"results.save_metrics: {metric} of {format_point(point)} is given twice")
             lines[-1][metric] = _to_number(value, metric, point)
             tidy[place] = {**point, "metric": metric, "value": lines[-1][metric]}
     context = RunContext.from_environment()
@@ -85,12 +85,9 @@ def _is_lost(value: Any) -> bool:
 def _to_number(value: Any, metric: str, point: Row) -> int | float:
     if not isinstance(value, int | float) or _is_lost(value):
         hint = "; if it is a coordinate, name it in `coordinates`" if isinstance(value, str) else ""
-        raise UserError(f"results.save_metrics: {metric} of {_describe(point)} is {value!r}: not a finite number{hint}")
+        place = f"{metric} of {format_point(point)}"
+        raise UserError(f"results.save_metrics: {place} is {value!r}: not a finite number{hint}")
     return int(value) if isinstance(value, bool) else value
-
-
-def _describe(point: Mapping[str, Any]) -> str:
-    return ", ".join(f"{format_label(name)} {format_label(value)}" for name, value in point.items())
 
 
 def load_metrics(notebook: str, *, coordinate: str | None = None, collection: str = "auto") -> pd.DataFrame:
@@ -253,7 +250,7 @@ def load_model(notebook: str, seed: int, collection: str = "built", **point: Any
     collection = resolve_collection(notebook, collection=collection)
     runs = [run for run in find_runs(notebook, collection) if point.items() <= run.point.items()]
     if len(runs) != 1:
-        raise UserError(f"results.load_model: {notebook} has {len(runs)} runs at {_describe(point) or 'any point'}")
+        raise UserError(f"results.load_model: {notebook} has {len(runs)} runs at {format_point(point) or 'any point'}")
     folder = find_project_root() / "results" / collection / runs[0].path
     file = next(folder.glob(f"*_{seed}.keras"), None)
     if file is None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from noisy_digits.errors import UserError, did_you_mean
+from noisy_digits.errors import UserError, check_name, did_you_mean
 from noisy_digits.pipeline.config import AssignmentConfig, Claim, NotebookConfig, Scalar, Values, load_assignments
 from noisy_digits.pipeline.parameters import Parameter, read_parameters, validate_parameter
 from noisy_digits.registry import Registry
@@ -57,8 +57,7 @@ def plan_runs(root: Path, profile: str, n_seeds: int | None = None) -> list[Run]
     ``profile`` is one of ``PROFILES``; ``n_seeds`` replaces every notebook's own number of seeds. Raises UserError for
     the first mistake in the params files or in the parameters cells of the notebooks.
     """
-    if profile not in PROFILES:
-        raise UserError(f'unknown profile "{profile}"{did_you_mean(profile, PROFILES)}')
+    check_name("profile", profile, PROFILES)
     planned: dict[str, list[Run]] = {}
     references: dict[str, list[Values]] = {}
     for name, assignment in load_assignments(root).items():

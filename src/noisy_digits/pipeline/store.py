@@ -8,7 +8,7 @@ from pathlib import Path
 
 from noisy_digits._environment import PRECISIONS
 from noisy_digits._files import write_json
-from noisy_digits.errors import UserError, did_you_mean
+from noisy_digits.errors import UserError, check_name
 from noisy_digits.pipeline.plan import Run
 
 INJECTED_PARAMETERS = ("dataset", "collection")
@@ -27,8 +27,7 @@ class Collection:
     precision: str = PRECISIONS[0]
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise UserError(f'unknown precision "{self.precision}"{did_you_mean(self.precision, PRECISIONS)}')
+        check_name("precision", self.precision, PRECISIONS)
 
     @property
     def name(self) -> str:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from noisy_digits._files import read_record, write_text
-from noisy_digits.formatting import format_duration, format_label
+from noisy_digits.formatting import format_duration, format_label, format_point
 from noisy_digits.pipeline.claims import format_condition
 from noisy_digits.pipeline.datasets import load_datasets
 from noisy_digits.pipeline.plan import Run
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.reports._templates import TEMPLATES
-from noisy_digits.reports.overview import Overview, format_point
+from noisy_digits.reports.overview import Overview
 from noisy_digits.reports.pages import describe_origin, notices, refresh_pages
 from noisy_digits.results import collect_metrics
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from noisy_digits._files import read_metrics, read_record
-from noisy_digits.formatting import format_duration, format_label
+from noisy_digits.formatting import format_duration, format_point
 from noisy_digits.pipeline.claims import UNDECIDED, evaluate_claim
 from noisy_digits.pipeline.config import AssignmentConfig, NotebookConfig, Values, load_assignments
 from noisy_digits.pipeline.plan import Run
@@ -92,11 +92,6 @@ class Overview:
             line["href"] = self._page(run) if run else None
             line["ours"] = line["ours"] if status in FINISHED else status
         return lines
-
-
-def format_point(point: Mapping[str, Any]) -> str:
-    """Return grid values or coordinates as text: scale 0.1, denoiser none."""
-    return ", ".join(f"{format_label(name)} {format_label(level)}" for name, level in point.items())
 
 
 def _headline(folder: Path, run: Run) -> str | None:
