@@ -4,12 +4,13 @@ PROFILE ?= full
 CORES ?=
 SEEDS ?=
 PRECISION ?= float32
+FRESH ?=
 PROFILE_DIR ?=
 PYTHON ?= python3
 
-UNKNOWN := $(filter-out DATASET PROFILE CORES SEEDS PRECISION PROFILE_DIR PYTHON,$(foreach v,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(v)))))
+UNKNOWN := $(filter-out DATASET PROFILE CORES SEEDS PRECISION FRESH PROFILE_DIR PYTHON,$(foreach v,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(v)))))
 ifneq ($(UNKNOWN),)
-$(error unknown variable $(UNKNOWN); known are DATASET, PROFILE, CORES, SEEDS, PRECISION, PROFILE_DIR and PYTHON)
+$(error unknown variable $(UNKNOWN); known are DATASET, PROFILE, CORES, SEEDS, PRECISION, FRESH, PROFILE_DIR and PYTHON)
 endif
 
 # An activated conda environment (other than base) is used; otherwise a .venv of our own.
@@ -25,11 +26,11 @@ endif
 .PHONY: conda help reports quick readme params-reference test test-faults test-slurm lint format bench lab clean
 
 help: ## print this help
-	@echo 'make TARGET [DATASET=auto|mnist|fashion_mnist|digits] [PROFILE=full|quick] [CORES=n] [SEEDS=n] [PRECISION=float32|mixed_bfloat16] [PROFILE_DIR=folder]'
+	@echo 'make TARGET [DATASET=auto|mnist|fashion_mnist|digits] [PROFILE=full|quick] [CORES=n] [SEEDS=n] [PRECISION=float32|mixed_bfloat16] [FRESH=1] [PROFILE_DIR=folder]'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 reports: $(READY) ## run every notebook over its grid and render reports/<collection>/index.html
-	@'$(BIN)'/noisy-digits build --dataset '$(DATASET)' --profile '$(PROFILE)' --precision '$(PRECISION)' $(if $(CORES),--cores '$(CORES)') $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(PROFILE_DIR),--profile-dir '$(PROFILE_DIR)')
+	@'$(BIN)'/noisy-digits build --dataset '$(DATASET)' --profile '$(PROFILE)' --precision '$(PRECISION)' $(if $(CORES),--cores '$(CORES)') $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(filter-out 0,$(FRESH)),--fresh) $(if $(PROFILE_DIR),--profile-dir '$(PROFILE_DIR)')
 
 quick: override PROFILE := quick
 quick: reports ## the same with short trainings on little data: takes minutes, is no result
@@ -65,7 +66,7 @@ bench: $(READY) ## measure trainings (plain Keras against ours) and builds; writ
 	@'$(BIN)'/python -m benchmarks
 
 lab: $(READY) ## open the notebooks in JupyterLab
-	@NOISY_DIGITS_PRECISION='$(PRECISION)' TF_CPP_MIN_LOG_LEVEL=3 '$(BIN)'/jupyter lab notebooks
+	@NOISY_DIGITS_PRECISION='$(PRECISION)' NOISY_DIGITS_FRESH='$(FRESH)' TF_ENABLE_ONEDNN_OPTS=1 TF_CPP_MIN_LOG_LEVEL=3 '$(BIN)'/jupyter lab notebooks
 
 clean: ## remove results and reports of every collection that git does not track
 	@rm -rf .snakemake

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import psutil
 import pytest
 import yaml
 
+from noisy_digits import _environment
 from noisy_digits._files import is_complete
 from noisy_digits.pipeline.parameters import read_parameters
 
@@ -23,6 +25,9 @@ REPOSITORY = Path(__file__).parents[1]
 
 hypothesis.settings.register_profile("no deadline", deadline=None)  # no test asserts a time
 hypothesis.settings.load_profile("no deadline")
+
+os.environ[_environment.FRESH] = "1"  # a test that trains does train, and leaves nothing in this project's folder
+os.environ[_environment.TRAININGS] = str(Path(tempfile.gettempdir()) / f"noisy-digits-tests-{os.getpid()}")
 
 PATIENCE_S = 600
 """How long a test waits for what must happen before it calls it hung, however slow the machine."""
@@ -142,8 +147,9 @@ def make_toy(root: Path) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment without real MNIST, so that results do not depend on the machine."""
-    return {key: value for key, value in os.environ.items() if key not in ("NOISY_DIGITS_DATA", "CONDA_DEFAULT_ENV")}
+    """Return this process's environment without real MNIST: results do not depend on the machine."""
+    left_out = (_environment.DATA, _environment.FRESH, _environment.TRAININGS, "CONDA_DEFAULT_ENV")
+    return {key: value for key, value in os.environ.items() if key not in left_out}
 
 
 def noisy_digits(root: Path, *arguments: str, **settings) -> subprocess.CompletedProcess:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +12,8 @@ PROGRESS = "NOISY_DIGITS_PROGRESS"
 PRECISION = "NOISY_DIGITS_PRECISION"
 COLLECTION = "NOISY_DIGITS_COLLECTION"
 DATA = "NOISY_DIGITS_DATA"
+TRAININGS = "NOISY_DIGITS_TRAININGS"
+FRESH = "NOISY_DIGITS_FRESH"
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 """The dtype policies of Keras that models may be built with, the usual one first."""
@@ -46,6 +49,7 @@ def kernel_variables() -> dict[str, str]:
     """Return the variables that every notebook's kernel must be started with: TensorFlow and Keras read most once."""
     variables = dict.fromkeys(THREAD_VARIABLES, str(THREADS)) | {
         "KERAS_BACKEND": "tensorflow",
+        "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),  # TensorFlow's default needs AVX-512
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several notebooks share a GPU; each takes the memory that it needs
     }
@@ -62,15 +66,41 @@ def keras_home() -> Path | None:
     return _path("KERAS_HOME")
 
 
+def trainings_folder() -> Path | None:
+    return _path(TRAININGS)
+
+
+def wants_fresh_trainings() -> bool:
+    return os.environ.get(FRESH, "0") not in ("", "0")
+
+
 def log_epoch(epoch: int, epochs: int, device: str) -> None:
     """Add a line to the progress file, if there is one: ``epoch`` (from 1) of ``epochs`` is over, on ``device``."""
-    if file := RunContext.from_environment().progress_file:
-        with file.open("a", encoding="utf-8") as lines:
-            print(json.dumps({"epoch": epoch, "epochs": epochs, "device": device}), file=lines)
+    _log({"epoch": epoch, "epochs": epochs, "device": device})
+
+
+def log_training(**described: Any) -> None:
+    """Add a line to the progress file, if there is one: a training is over, or was restored."""
+    _log({"training": described})
 
 
 def read_epochs(path: Path) -> list[dict[str, Any]]:
     """Return what ``log_epoch`` wrote to a progress file, line by line; nothing if there is no such file."""
+    return [line for line in _read_log(path) if "epoch" in line]
+
+
+def read_trainings(path: Path) -> list[dict[str, Any]]:
+    """Return what ``log_training`` wrote to a progress file; nothing if there is no such file."""
+    return [line["training"] for line in _read_log(path) if "training" in line]
+
+
+def _log(line: Mapping[str, Any]) -> None:
+    if file := RunContext.from_environment().progress_file:
+        with file.open("a", encoding="utf-8") as lines:
+            print(json.dumps(line), file=lines)
+
+
+def _read_log(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
 

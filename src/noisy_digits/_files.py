@@ -2,11 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydantic import FiniteFloat, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
@@ -23,6 +23,17 @@ class MetricRow(TypedDict, extra_items=bool | int | FiniteFloat | str):
     value: int | FiniteFloat
 
 
+class TrainingRecord(TypedDict):
+    """A training of a run: its key in the store (None if it is not kept there), and where it was made."""
+
+    key: str | None
+    restored: bool
+    made: str
+    revision: str | None
+    device: str
+    seconds: float
+
+
 class RunRecord(TypedDict):
     """The circumstances of a run, as its run.json holds them."""
 
@@ -34,6 +45,7 @@ class RunRecord(TypedDict):
     peak_memory_mb: int
     threads: int
     device: str | None
+    trainings: list[TrainingRecord]
     precision: str
     machine: str
     versions: dict[str, str]
@@ -92,15 +104,21 @@ def _read(path: Path, kind: Any) -> Any:
         raise UserError(f"{path} is damaged ({reason}): delete it and run `make reports` again") from None
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``, creating its folder."""
+def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Let ``write`` fill the file ``path``, creating its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
+        with partial.open("wb") as file:
+            write(file)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, creating its folder."""
+    write_file(path, lambda file: file.write(text.encode()))
 
 
 def write_json(path: Path, content: object) -> None:

@@ -1,5 +1,6 @@
 """Find the project's folder and read its project.yml."""
 
+import subprocess
 from pathlib import Path
 
 from pydantic import Field
@@ -39,3 +40,17 @@ def read_project(root: Path) -> Project:
     path = root / "project.yml"
     project = read_model(path, Project) if path.is_file() else Project()
     return project if project.title else project.model_copy(update={"title": root.resolve().name})
+
+
+def read_revision(root: Path | None = None) -> str | None:
+    """Return the git revision of the folder ``root`` (the working directory), with "+" if files differ from it.
+
+    Returns None outside of a git repository.
+    """
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+"], cwd=root, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()

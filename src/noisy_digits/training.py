@@ -1,22 +1,29 @@
 """Train Keras models, evaluate them and let them predict."""
 
 import gc
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from noisy_digits._batches import make_dataset
-from noisy_digits._environment import PRECISIONS, RunContext, log_epoch
+from noisy_digits import _trainings
+from noisy_digits._batches import draw_order_seed, make_dataset
+from noisy_digits._environment import PRECISIONS, RunContext, log_epoch, log_training, wants_fresh_trainings
 from noisy_digits._optimizers import build_optimizer
+from noisy_digits._tracing import borrow_traced, copy_state, describe_model
 from noisy_digits.errors import UserError, check_name
+from noisy_digits.project import read_revision
 
 STEPS_PER_EXECUTION = 64
 NOT_JITTED: dict[str, Any] = {"jit_compile": False}
+WITHOUT_OPTIMIZER: dict[str, Any] = {"optimizer": None, **NOT_JITTED}
 SILENT: dict[str, Any] = {"verbose": 0}
 EVALUATION_BATCH = 250
 DIVERGENCE_THRESHOLD = 100 * float(np.log(10))
@@ -116,28 +123,84 @@ def fit(
     """Train a compiled model and return its history. A training whose loss is no longer finite ends with that epoch.
 
     ``x`` holds images (n, 28, 28), shuffled in every epoch, and ``y`` their integer labels (n,), or for an autoencoder
-    images (n, 28, 28) from 0 to 1. Raises UserError if they differ in length.
+    images (n, 28, 28) from 0 to 1. A training that was made before, with the same model, images, settings and random
+    states, is restored from trainings/ instead; opened by hand, a notebook says so. Models with layers of your own and
+    epoch metrics other than those of ``epoch_metrics`` are trained each time. Raises UserError if ``x`` and ``y``
+    differ in length, and for a model that was trained since it was compiled.
     """
-    measured, device = defaultdict(list), device_name()
+    if not (model.compiled and model.optimizer):
+        raise UserError("this model has no optimizer: call training.compile first")
+    if int(model.optimizer.iterations):
+        raise UserError("this model was trained before: build a new one, or compile it again to train it further")
+    work = _Work(model, x, y, validation_data, epochs, batch_size, epoch_metrics, draw_order_seed())
+    key = work.compute_key()
+    with _trainings.claim(key) if key else nullcontext():
+        shapes = [tuple(variable.shape) for variable in model.variables]
+        found = _trainings.find(key, shapes) if key and not wants_fresh_trainings() else None
+        trained = found or work.train()
+        if found:
+            for variable, value in zip(model.variables, found.variables, strict=True):
+                variable.assign(value)
+        elif key:
+            _trainings.keep(key, trained)
+    model.optimizer.iterations.assign(trained.steps)
+    log_training(key=key, restored=bool(found), **asdict(trained.origin))
+    return History(trained.curves)
 
-    def after_epoch(epoch: int, logs: Mapping[str, float]) -> None:
-        log_epoch(epoch + 1, epochs, device)
-        for metric in epoch_metrics:
-            for name, value in metric(model).items():
-                measured[name].append(value)
-        model.stop_training = not np.isfinite(logs["loss"])
 
-    recorded = model.fit(
-        make_dataset(x, y, batch_size, shuffle=True),
-        validation_data=make_dataset(*validation_data, EVALUATION_BATCH),
-        epochs=epochs,
-        shuffle=False,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)],
-        **SILENT,
-    ).history
-    gc.collect()  # datasets are part of a cycle, and would stay in memory during the next training
-    curves = {name if name.startswith("val_") else f"train_{name}": values for name, values in recorded.items()}
-    return History(curves | measured)
+@dataclass(frozen=True)
+class _Work:
+    """What there is to train: the arguments of ``fit``, and a seed for the order of the images."""
+
+    model: keras.Model
+    x: np.ndarray
+    y: np.ndarray
+    validation_data: tuple[np.ndarray, np.ndarray]
+    epochs: int
+    batch_size: int
+    epoch_metrics: Sequence[EpochMetric]
+    order_seed: int
+
+    def compute_key(self) -> str | None:
+        """Return the key under which the training is kept; None if code takes part whose effect is not known."""
+        description = describe_model(self.model)
+        metrics = [_trainings.describe_function(metric) for metric in self.epoch_metrics]
+        if description is None or None in metrics:
+            return None
+        seeds = tf.compat.v1.get_seed(self.order_seed)  # with TensorFlow's global one
+        numbers = f"{self.epochs} epochs, batches of {self.batch_size}, seeds {seeds}"
+        variables = [variable.numpy() for variable in self.model.variables]
+        enclosed = chain.from_iterable(metric for metric in metrics if metric)
+        arrays = (self.x, self.y, *self.validation_data)
+        return _trainings.compute_key(description, numbers, *variables, *arrays, *enclosed)
+
+    def train(self) -> _trainings.Training:
+        """Train the model."""
+        began, started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.perf_counter()
+        device, measured, traced = device_name(), defaultdict(list), borrow_traced(self.model)
+
+        def after_epoch(epoch: int, logs: Mapping[str, float]) -> None:
+            log_epoch(epoch + 1, self.epochs, device)
+            copy_state(traced, self.model)
+            for metric in self.epoch_metrics:
+                for name, value in metric(traced).items():
+                    measured[name].append(value)
+            traced.stop_training = not np.isfinite(logs["loss"])
+
+        recorded = traced.fit(
+            make_dataset(self.x, self.y, self.batch_size, order_seed=self.order_seed),
+            validation_data=make_dataset(*self.validation_data, EVALUATION_BATCH),
+            epochs=self.epochs,
+            shuffle=False,
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)],
+            **SILENT,
+        ).history
+        gc.collect()  # datasets are part of a cycle, and would stay in memory during the next training
+        curves = {name if name.startswith("val_") else f"train_{name}": values for name, values in recorded.items()}
+        seconds = round(time.perf_counter() - started, 1)
+        origin = _trainings.Origin(began, read_revision(), device, seconds)
+        variables = [variable.numpy() for variable in self.model.variables]
+        return _trainings.Training(curves | measured, variables, int(traced.optimizer.iterations), origin)
 
 
 def evaluate(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
@@ -145,9 +208,10 @@ def evaluate(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, floa
 
     Raises UserError if they differ in length.
     """
-    if not model.compiled:  # such as a loaded model
-        model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"], **NOT_JITTED)
-    loss, accuracy = model.evaluate(make_dataset(x, y, EVALUATION_BATCH), **SILENT)
+    traced = borrow_traced(model)
+    if not traced.compiled:  # such as a loaded model
+        traced.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"], **WITHOUT_OPTIMIZER)
+    loss, accuracy = traced.evaluate(make_dataset(x, y, EVALUATION_BATCH), **SILENT)
     gc.collect()
     return {"loss": loss, "accuracy": accuracy}
 
@@ -155,8 +219,8 @@ def evaluate(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, floa
 def predict(model: keras.Model, x: np.ndarray) -> np.ndarray:
     """Return the model's outputs (n, …) for ``x`` (n, …), images or codes."""
     # The `predict` of a compiled model would hold STEPS_PER_EXECUTION batches at once.
-    starts = range(0, len(x), EVALUATION_BATCH)
-    return np.concatenate([model.predict_on_batch(x[start : start + EVALUATION_BATCH]) for start in starts])
+    traced, starts = borrow_traced(model), range(0, len(x), EVALUATION_BATCH)
+    return np.concatenate([traced.predict_on_batch(x[start : start + EVALUATION_BATCH]) for start in starts])
 
 
 def get_hidden_layers(model: keras.Model) -> list[keras.layers.Dense]:

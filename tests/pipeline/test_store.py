@@ -19,6 +19,7 @@ RECORD = {
     "peak_memory_mb": 100,
     "threads": 1,
     "device": None,
+    "trainings": [],
     "precision": "float32",
     "machine": "Linux x86_64",
     "versions": {"python": "3.11"},

@@ -58,6 +58,7 @@ RECORD = {
     "peak_memory_mb": 1200,
     "threads": 1,
     "device": "CPU",
+    "trainings": [],
     "precision": "float32",
     "machine": "a toy computer",
     "versions": {"python": "3.11.7", "toy": "1.0"},

@@ -23,14 +23,14 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from noisy_digits._environment import THREADS, RunContext, kernel_variables, read_epochs
+from noisy_digits._environment import THREADS, RunContext, kernel_variables, read_trainings
 from noisy_digits._files import read_metrics, write_json, write_metrics
 from noisy_digits.errors import UserError
 from noisy_digits.pipeline.datasets import load_datasets
 from noisy_digits.pipeline.plan import Run
 from noisy_digits.pipeline.progress import report_progress
 from noisy_digits.pipeline.store import INJECTED_PARAMETERS, Collection, acquire_lock
-from noisy_digits.project import read_project
+from noisy_digits.project import read_project, read_revision
 
 START_TIMEOUT_S = 120
 PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -63,7 +63,7 @@ def execute_run(run: Run, root: Path, collection: Collection) -> None:
         context = RunContext(recorded, progress_file, collection.precision, collection.name)
         _start_reporting(run, progress_file)
         _execute_notebook(run, root, folder / "notebook.ipynb", parameters, _kernel_manager(Path(private), context))
-        metrics, epochs = read_metrics(recorded), read_epochs(progress_file)
+        metrics, trainings = read_metrics(recorded), read_trainings(progress_file)
         for model in recorded.glob("*.keras"):
             shutil.move(model, folder / model.name)
     check_metrics(run, metrics)
@@ -72,9 +72,10 @@ def execute_run(run: Run, root: Path, collection: Collection) -> None:
         "point": dict(run.point),
         "parameters": parameters,
         "models": sorted(model.name for model in folder.glob("*.keras")),
-        "device": epochs[-1]["device"] if epochs else None,
+        "device": trainings[-1]["device"] if trainings else None,
+        "trainings": trainings,
         "precision": collection.precision,
-        "revision": _revision(root),
+        "revision": read_revision(root),
         "data_sha256": load_datasets(project).dataset_sha256(collection.dataset),
     }
     write_json(folder / "run.json", record | _describe_machine(project.packages) | _cost(started))
@@ -204,14 +205,3 @@ def _describe_machine(packages: Sequence[str]) -> dict[str, Any]:
     """Return the operating system, the processor and the versions that a run was made with."""
     versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
     return {"machine": f"{platform.system()} {platform.machine()}", "versions": versions}
-
-
-def _revision(root: Path) -> str | None:
-    """Return the project's git revision, with "+" if files differ from it; None if the project is not in git."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+"], cwd=root, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return described.stdout.strip()

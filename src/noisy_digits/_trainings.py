@@ -1,0 +1,166 @@
+"""Keep every training in a folder, under a key made of all that decides its result, so that it is made only once.
+
+The folder is ``$NOISY_DIGITS_TRAININGS``, or trainings/ in the project. An entry is a NumPy archive, read without
+pickle: the weights and random states after the training, its history, and when and at which revision it was made.
+"""
+
+import ast
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noisy_digits._environment import trainings_folder
+from noisy_digits._files import write_file
+from noisy_digits.errors import UserError
+from noisy_digits.project import find_project_root
+
+MAX_BYTES = 10 * 2**30
+"""Size of all entries together; beyond it, those unused for the longest time go first."""
+PACKAGES = ("keras", "numpy", "tensorflow")
+MODULES = ("_batches", "_memory", "_optimizers", "_tracing", "epoch_metrics", "training")
+"""Modules of this package whose code decides what a training gives."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """When, at which revision, on which device and in how many seconds a training was made."""
+
+    made: str
+    revision: str | None
+    device: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training left behind: its curves, the values of the model's variables, the steps made, and its origin."""
+
+    curves: dict[str, list]
+    variables: list[np.ndarray]
+    steps: int
+    origin: Origin
+
+
+def compute_key(*parts: str | np.ndarray) -> str:
+    """Return the key of a training: a digest of ``parts``, of the versions of ``PACKAGES`` and of the training code."""
+    digest = hashlib.sha256()
+    for part in (*parts, *(f"{package} {version(package)}" for package in PACKAGES), _read_code()):
+        array = np.frombuffer(part.encode(), np.uint8) if isinstance(part, str) else np.ascontiguousarray(part)
+        digest.update(f"{array.dtype.str} {array.shape} ".encode())
+        digest.update(array.data.cast("B"))
+    return digest.hexdigest()
+
+
+def describe_function(function: Callable) -> list[str | np.ndarray] | None:
+    """Return what decides the results of a function made in this package: its name and the values that it encloses.
+
+    Returns None for any other function, whose code may depend on anything.
+    """
+    if function.__module__ not in {f"{__package__}.{name}" for name in MODULES}:
+        return None
+    enclosed = [cell.cell_contents for cell in function.__closure__ or ()]
+    arrays = [each for value in enclosed for each in (value if isinstance(value, list) else [value])]
+    return [function.__qualname__, *(each if isinstance(each, np.ndarray) else repr(each) for each in arrays)]
+
+
+@contextlib.contextmanager
+def claim(key: str) -> Iterator[None]:
+    """Hold ``key`` for this process: another one that wants the same training waits for it, then finds it made.
+
+    The lock is a byte of one file, which the operating system frees however the process ends.
+    """
+    with contextlib.ExitStack() as stack:
+        if folder := _folder():
+            with contextlib.suppress(OSError):  # without a lock a training may be made twice, with the same result
+                folder.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context((folder / ".lock").open("a"))
+                fcntl.lockf(lock, fcntl.LOCK_EX, 1, int(key[:15], 16))
+        yield
+
+
+def find(key: str, shapes: Sequence[tuple[int, ...]]) -> Training | None:
+    """Return the training kept under ``key`` if there is one; a damaged one is removed, with a warning.
+
+    ``shapes`` are those of the model's variables.
+    """
+    if not (folder := _folder()) or not (path := folder / f"{key}.npz").is_file():
+        return None
+    try:
+        training = _read(path, key, shapes)
+        os.utime(path)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        warnings.warn(f"{path} is damaged ({error!r}); the training is made again", stacklevel=3)
+        return None
+    return training
+
+
+def keep(key: str, training: Training) -> None:
+    """Write a training under ``key``, whole or not at all; one that cannot be written is lost, with a warning."""
+    if not (folder := _folder()):
+        return
+    described = {"key": key, "curves": training.curves, "steps": training.steps, "origin": asdict(training.origin)}
+    content: Any = {f"variable_{place}": value for place, value in enumerate(training.variables)}
+    try:
+        write_file(folder / f"{key}.npz", lambda file: np.savez(file, described=json.dumps(described), **content))
+        _remove_oldest(folder)
+    except OSError as error:
+        warnings.warn(f"this training is not kept: {error}", stacklevel=3)
+
+
+def _folder() -> Path | None:
+    """Return the folder of all trainings; None outside a project, unless the environment names one."""
+    with contextlib.suppress(UserError):
+        return trainings_folder() or find_project_root() / "trainings"
+
+
+def _read(path: Path, key: str, shapes: Sequence[tuple[int, ...]]) -> Training:
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"checksum of {damaged}")
+    with np.load(path, allow_pickle=False) as content:
+        described = json.loads(str(content["described"]))
+        variables = [content[f"variable_{place}"] for place in range(len(content.files) - 1)]
+    if described["key"] != key or [value.shape for value in variables] != list(shapes):
+        raise ValueError("it is another training's")
+    return Training(described["curves"], variables, described["steps"], Origin(**described["origin"]))
+
+
+def _remove_oldest(folder: Path) -> None:
+    used = []
+    for path in folder.glob("*.npz"):
+        with contextlib.suppress(FileNotFoundError):  # another process removes some, too
+            status = path.stat()
+            used.append((status.st_mtime, status.st_size, path))
+    total = sum(size for _, size, _ in used)
+    for _, size, path in sorted(used):
+        if total <= MAX_BYTES:
+            break
+        path.unlink(missing_ok=True)
+        total -= size
+
+
+@cache
+def _read_code() -> str:
+    """Return the code of ``MODULES`` without comments and docstrings."""
+    package = Path(__file__).parent
+    trees = [ast.parse((package / f"{name}.py").read_text(encoding="utf-8")) for name in MODULES]
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(body := getattr(node, "body", None), list):
+            body[:] = [line for line in body if not _is_text(line)] or [ast.Pass()]
+    return "\n".join(map(ast.unparse, trees))
+
+
+def _is_text(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
