@@ -17,8 +17,10 @@ from noisy_digits._environment import FRESH, PRECISIONS
 from noisy_digits._files import is_complete
 from noisy_digits.errors import UserError, did_you_mean
 from noisy_digits.pipeline.datasets import load_datasets
+from noisy_digits.pipeline.parameters import find_imports
 from noisy_digits.pipeline.plan import PROFILES, Run, plan_runs
 from noisy_digits.pipeline.store import Collection, acquire_lock, write_plan
+from noisy_digits.pipeline.warm import end_with_starter, start_server
 from noisy_digits.project import find_project_root, read_project
 
 SNAKEFILE = Path(__file__).parent / "pipeline" / "Snakefile"
@@ -62,16 +64,20 @@ def build(arguments: argparse.Namespace) -> None:
     _discard_incomplete(folder, plan)
     os.chdir(root)
     os.environ |= {FRESH: "1"} if arguments.fresh else {}
+    if not profile_dir:  # a cluster's nodes start cold
+        os.environ |= start_server(
+            sorted(set().union(*(find_imports(root / f"notebooks/{n}.ipynb") for n in notebooks)))
+        )
     os.execv(sys.executable, [sys.executable, *_snakemake(collection, arguments, profile_dir)])
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Execute one notebook at one grid point; write its results and its page."""
-    from noisy_digits.pipeline.execute import execute_run, exit_with_parent
+    from noisy_digits.pipeline.execute import execute_run
     from noisy_digits.reports.pages import check_renderable, write_page
 
     if arguments.of_build:
-        exit_with_parent()
+        end_with_starter()
     root = find_project_root()
     plan = plan_runs(root, arguments.profile, arguments.seeds)
     runs = {run.path: run for run in plan}

@@ -14,6 +14,7 @@ COLLECTION = "NOISY_DIGITS_COLLECTION"
 DATA = "NOISY_DIGITS_DATA"
 TRAININGS = "NOISY_DIGITS_TRAININGS"
 FRESH = "NOISY_DIGITS_FRESH"
+WARM = "NOISY_DIGITS_WARM"
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 """The dtype policies of Keras that models may be built with, the usual one first."""

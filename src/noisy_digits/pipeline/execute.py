@@ -1,11 +1,8 @@
 """Execute one run: a notebook at one grid point, by papermill, with a kernel of its own."""
 
-import os
 import platform
 import resource
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -19,14 +16,15 @@ from typing import Any
 sys.modules.setdefault("rfc3987_syntax", None)  # pyright: ignore[reportArgumentType]
 
 import papermill
-from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.manager import KernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from noisy_digits._environment import THREADS, RunContext, kernel_variables, read_trainings
+from noisy_digits._environment import THREADS, RunContext, read_trainings
 from noisy_digits._files import read_metrics, write_json, write_metrics
 from noisy_digits.errors import UserError
 from noisy_digits.pipeline.datasets import load_datasets
+from noisy_digits.pipeline.kernels import make_kernel_manager
 from noisy_digits.pipeline.plan import Run
 from noisy_digits.pipeline.progress import report_progress
 from noisy_digits.pipeline.store import INJECTED_PARAMETERS, Collection, acquire_lock
@@ -35,13 +33,6 @@ from noisy_digits.project import read_project, read_revision
 START_TIMEOUT_S = 120
 PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes per unit of the peak memory that the operating system reports."""
-STARTUP = """\
-import gc
-
-# Importing TensorFlow creates so many objects that searching them for garbage takes half a second.
-gc.set_threshold(200_000, 50, 50)
-"""
-"""Code that IPython executes in a kernel before the first cell."""
 
 
 def execute_run(run: Run, root: Path, collection: Collection) -> None:
@@ -62,7 +53,7 @@ def execute_run(run: Run, root: Path, collection: Collection) -> None:
         recorded.mkdir()
         context = RunContext(recorded, progress_file, collection.precision, collection.name)
         _start_reporting(run, progress_file)
-        _execute_notebook(run, root, folder / "notebook.ipynb", parameters, _kernel_manager(Path(private), context))
+        _execute_notebook(run, root, folder / "notebook.ipynb", parameters, make_kernel_manager(Path(private), context))
         metrics, trainings = read_metrics(recorded), read_trainings(progress_file)
         for model in recorded.glob("*.keras"):
             shutil.move(model, folder / model.name)
@@ -79,18 +70,6 @@ def execute_run(run: Run, root: Path, collection: Collection) -> None:
         "data_sha256": load_datasets(project).dataset_sha256(collection.dataset),
     }
     write_json(folder / "run.json", record | _describe_machine(project.packages) | _cost(started))
-
-
-def exit_with_parent() -> None:
-    """Terminate this process, and with it the kernel, as soon as the process that started it has ended."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def check_metrics(run: Run, metrics: Sequence[Mapping[str, Any]]) -> None:
@@ -124,36 +103,13 @@ def _inject(parameters: Mapping[str, Any], collection: Collection) -> dict[str, 
     return {name: injected.get(name, value) for name, value in parameters.items()}
 
 
-def _kernel_manager(private: Path, context: RunContext) -> type[AsyncKernelManager]:
-    """Return the class that starts a run's kernel.
-
-    IPython's folder and the kernel's Unix sockets are in ``private``; unlike a port, no other kernel can take them.
-    """
-    startup = private / "profile_default" / "startup"
-    startup.mkdir(parents=True)
-    (startup / "startup.py").write_text(STARTUP, encoding="utf-8")
-    variables = {**os.environ, **kernel_variables(), **context.to_environment(), "IPYTHONDIR": str(private)}
-
-    class PrivateKernelManager(AsyncKernelManager):
-        def __init__(self, **settings: Any) -> None:
-            super().__init__(**settings)
-            self.transport = "ipc"
-            self.connection_file = str(private / "kernel.json")
-
-        async def start_kernel(self, **settings: Any) -> None:
-            # What the notebook prints to standard error is captured in its outputs; the rest is noise.
-            await super().start_kernel(env=variables, stderr=subprocess.DEVNULL, **settings)
-
-    return PrivateKernelManager
-
-
 def _start_reporting(run: Run, progress_file: Path) -> None:
     arguments = (run.path, progress_file, run.parameters.get("n_seeds", 1))
     threading.Thread(target=report_progress, args=arguments, daemon=True).start()
 
 
 def _execute_notebook(
-    run: Run, root: Path, executed: Path, parameters: Mapping[str, Any], kernel_manager: type[AsyncKernelManager]
+    run: Run, root: Path, executed: Path, parameters: Mapping[str, Any], kernel_manager: type[KernelManager]
 ) -> None:
     """Execute the notebook of ``run`` into ``executed``. Raises UserError naming the cell that failed."""
     notebook = root / "notebooks" / run.assignment / f"{run.notebook}.ipynb"
@@ -167,7 +123,7 @@ def _execute_notebook(
 
 
 def _execute_with_retry(
-    notebook: Path, executed: Path, parameters: Mapping[str, Any], kernel_manager: type[AsyncKernelManager]
+    notebook: Path, executed: Path, parameters: Mapping[str, Any], kernel_manager: type[KernelManager]
 ) -> None:
     """Execute a notebook; start the kernel a second time if it does not answer the first time."""
     for last_attempt in (False, True):

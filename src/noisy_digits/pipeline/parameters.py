@@ -35,7 +35,10 @@ def read_parameters(notebook: Path) -> dict[str, Parameter]:
     Imports what the types of the parameters need, and nothing else. Raises UserError if there is not exactly one such
     cell, if a line of it is not ``name: type = literal``, if a type is unknown, and if a default is not of its type.
     """
-    *above, source = _read_cells(notebook)
+    sources, tagged = _read_cells(notebook)
+    if len(tagged) != 1:
+        raise UserError(f'{notebook}: {len(tagged)} cells are tagged "parameters"; one is needed')
+    *above, source = sources[: tagged[0] + 1]
     where = f"{notebook}: parameters cell"
     try:
         lines = ast.parse(source).body
@@ -68,17 +71,19 @@ def validate_parameter(name: str, kind: Any, value: object, where: str) -> Any:
     raise UserError(f"{place}: {first['input']!r}: {message[0].lower()}{message[1:]}")
 
 
-def _read_cells(notebook: Path) -> list[str]:
-    """Return the sources of a notebook's code cells up to its parameters cell, which is the last one returned."""
+def find_imports(notebook: Path) -> set[str]:
+    """Return the statements that import what a notebook uses, one per name. Raises UserError if it is not readable."""
+    return set(_find_imports(_read_cells(notebook)[0]).values())
+
+
+def _read_cells(notebook: Path) -> tuple[list[str], list[int]]:
+    """Return the sources of a notebook's cells, empty for text, and which are tagged "parameters"."""
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         tagged = [index for index, cell in enumerate(cells) if "parameters" in cell["metadata"].get("tags", [])]
-        sources = ["".join(cell["source"]) if cell["cell_type"] == "code" else "" for cell in cells]
+        return ["".join(cell["source"]) if cell["cell_type"] == "code" else "" for cell in cells], tagged
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{notebook}: not a readable notebook: {error!r}") from None
-    if len(tagged) != 1:
-        raise UserError(f'{notebook}: {len(tagged)} cells are tagged "parameters"; one is needed')
-    return sources[: tagged[0] + 1]
 
 
 def _read_line(line: ast.stmt, where: str) -> tuple[str, ast.expr, Any]:
