@@ -24,6 +24,10 @@ THREADS = 1
 """Per notebook. One single-threaded notebook per processor is faster than fewer with several; see benchmarks/."""
 
 
+VECTOR_INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+"""Instruction sets that decide how fast a processor trains, as Linux names them."""
+
+
 @dataclass(frozen=True)
 class RunContext:
     """The folder for a notebook's metrics and models, the file for its progress, its precision and its collection.
@@ -44,6 +48,13 @@ class RunContext:
     def to_environment(self) -> dict[str, str]:
         values = {RECORD: self.record_folder, PROGRESS: self.progress_file, COLLECTION: self.collection}
         return {name: str(value) for name, value in values.items() if value} | {PRECISION: self.precision}
+
+
+def find_vector_instructions() -> list[str]:
+    """Return which of ``VECTOR_INSTRUCTIONS`` the processor has; none where the system does not tell as Linux does."""
+    described = Path("/proc/cpuinfo")
+    flags = set(described.read_text(encoding="utf-8").split()) if described.is_file() else set()
+    return [name for name in VECTOR_INSTRUCTIONS if name in flags]
 
 
 def kernel_variables() -> dict[str, str]:

@@ -48,6 +48,7 @@ class RunRecord(TypedDict):
     trainings: list[TrainingRecord]
     precision: str
     machine: str
+    onednn: bool
     versions: dict[str, str]
     revision: str | None
     data_sha256: str | None

@@ -56,8 +56,8 @@ ASSIGNMENT = {
 }  # fmt: skip
 RECORD = {
     "point": {}, "parameters": {}, "models": [], "started": "", "seconds": 1.0, "peak_memory_mb": 1, "threads": 1,
-    "device": None, "trainings": [], "precision": "float32", "machine": "", "versions": {}, "revision": None,
-    "data_sha256": None,
+    "device": None, "trainings": [], "precision": "float32", "machine": "", "onednn": True, "versions": {},
+    "revision": None, "data_sha256": None,
 }  # fmt: skip
 
 

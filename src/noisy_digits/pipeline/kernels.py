@@ -30,7 +30,7 @@ class ForkedProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **settings: Any) -> KernelConnectionInfo:
         """Let the fork become the kernel that ``cmd`` would start."""
-        self.forked.start(cmd[cmd.index("-f") :], settings["cwd"], settings["env"])
+        self.forked.start(cmd[cmd.index("-f") :], settings["env"])
         self.pid = self.pgid = self.forked.pid
         return self.connection_info
 

@@ -28,8 +28,9 @@ from noisy_digits._environment import WARM, kernel_variables
 
 PATIENCE_S = 10
 """How long the warm process waits for a command to say what it is."""
-ACCEPTED = b"+"
-HEADER = struct.Struct("I")
+ACCEPTED = b"accepted"
+MAX_MESSAGE = 2**20
+THREADED = b"an imported module has started a thread"
 CREDENTIALS = struct.Struct("3i")
 
 
@@ -42,10 +43,10 @@ class ForkedKernel:
     returncode: int | None = None
     stdin = stdout = stderr = None
 
-    def start(self, arguments: Sequence[str], cwd: str, env: Mapping[str, str]) -> None:
-        """Let it become the kernel, with ipykernel's ``arguments``."""
+    def start(self, arguments: Sequence[str], env: Mapping[str, str]) -> None:
+        """Let it become the kernel, with ipykernel's ``arguments``, in this process's folder."""
         with os.fdopen(self.pipe, "w") as pipe:
-            json.dump({"arguments": arguments, "cwd": cwd, "env": dict(env)}, pipe)
+            json.dump(_describe_command(arguments, env), pipe)
 
     def poll(self) -> int | None:
         """Return its exit status, or None while it runs."""
@@ -107,7 +108,7 @@ def start_server(imports: Sequence[str]) -> dict[str, str]:
     if sys.platform != "linux":
         return {}
     address = f"noisy-digits-{secrets.token_hex(16)}"
-    with socket.socket(socket.AF_UNIX) as listener:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(f"\0{address}")  # without a file, so that nothing is left of it
         listener.listen(os.cpu_count() or 1)
         subprocess.Popen(
@@ -116,6 +117,7 @@ def start_server(imports: Sequence[str]) -> dict[str, str]:
             env={**os.environ, **kernel_variables(), "MPLBACKEND": "module://matplotlib_inline.backend_inline"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # a command brings its own streams
         )
     return {WARM: address}
 
@@ -127,16 +129,15 @@ def run_warm(arguments: Sequence[str]) -> int | None:
     """
     if not (address := os.environ.get(WARM)):
         return None
-    request = json.dumps({"arguments": list(arguments), "cwd": str(Path.cwd()), "env": dict(os.environ)}).encode()
-    with socket.socket(socket.AF_UNIX) as connection:
+    request = json.dumps(_describe_command(arguments, os.environ)).encode()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         try:
             connection.connect(f"\0{address}")
             if _peer_uid(connection) != os.getuid():
                 raise PermissionError("it belongs to somebody else")
-            socket.send_fds(connection, [HEADER.pack(len(request))], [1, 2])
-            connection.sendall(request)
-            if connection.recv(1) != ACCEPTED:
-                raise ConnectionError("it does not answer")
+            socket.send_fds(connection, [request], [1, 2])
+            if (answer := connection.recv(MAX_MESSAGE)) != ACCEPTED:
+                raise ConnectionError(answer.decode() or "it does not answer")
         except OSError as error:
             print(f"noisy-digits: the build's warm process is gone ({error}); this run starts cold", file=sys.stderr)
             return None
@@ -155,24 +156,29 @@ def serve(listener: socket.socket, imports: Sequence[str]) -> None:
             if _peer_uid(connection) != os.getuid():
                 continue
             connection.settimeout(PATIENCE_S)
-            request, streams = _receive(connection)
+            request, streams, _, _ = socket.recv_fds(connection, MAX_MESSAGE, 2)
             connection.settimeout(None)
             if not warm:
                 _import(imports)
                 warm = True
             if sum(1 for _ in Path("/proc/self/task").iterdir()) > 1:
-                sys.exit("noisy-digits: an imported module has started a thread; runs start cold")
+                connection.sendall(THREADED)
+                continue
             if os.fork() == 0:
                 listener.close()
                 os.close(build)
-                _become_command(connection, request, streams)
+                _become_command(connection, json.loads(request), streams)
             for stream in streams:
                 os.close(stream)
 
 
+def _describe_command(arguments: Sequence[str], env: Mapping[str, str]) -> dict[str, Any]:
+    return {"arguments": list(arguments), "cwd": str(Path.cwd()), "env": dict(env)}
+
+
 def _import(imports: Sequence[str]) -> None:
     importlib.import_module("noisy_digits.pipeline.execute")
-    importlib.import_module("noisy_digits.reports.pages")
+    importlib.import_module("noisy_digits.reports.page")
     importlib.import_module("noisy_digits._cli")
     importlib.import_module("ipykernel.kernelapp")
     for statement in imports:
@@ -185,13 +191,6 @@ def _import(imports: Sequence[str]) -> None:
 def _peer_uid(connection: socket.socket) -> int:
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
     return CREDENTIALS.unpack(credentials)[1]
-
-
-def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    header, streams, _, _ = socket.recv_fds(connection, HEADER.size, 2)
-    (size,) = HEADER.unpack(header)
-    with connection.makefile("rb") as file:
-        return json.loads(file.read(size)), streams
 
 
 def _become_command(connection: socket.socket, request: Mapping[str, Any], streams: Sequence[int]) -> NoReturn:
