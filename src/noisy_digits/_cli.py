@@ -19,6 +19,7 @@ from noisy_digits.errors import UserError, did_you_mean
 from noisy_digits.pipeline.datasets import load_datasets
 from noisy_digits.pipeline.parameters import find_imports
 from noisy_digits.pipeline.plan import PROFILES, Run, plan_runs
+from noisy_digits.pipeline.progress import PROGRESS_FILE
 from noisy_digits.pipeline.store import Collection, acquire_lock, write_plan
 from noisy_digits.pipeline.warm import end_with_starter, start_server
 from noisy_digits.project import find_project_root, read_project
@@ -166,7 +167,8 @@ def _discard_incomplete(folder: Path, plan: Sequence[Run]) -> None:
     """Remove the metrics of runs whose record or models are missing, so that Snakemake makes these runs again."""
     for run_folder in (folder / planned.path for planned in plan):
         if not is_complete(run_folder):
-            (run_folder / "metrics.json").unlink(missing_ok=True)
+            for name in ("metrics.json", PROGRESS_FILE):
+                (run_folder / name).unlink(missing_ok=True)
 
 
 def _snakemake(collection: Collection, arguments: argparse.Namespace, profile_dir: Path | None) -> list[str]:

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from noisy_digits.errors import UserError
 from noisy_digits.pipeline.datasets import load_datasets
 from noisy_digits.pipeline.kernels import make_kernel_manager
 from noisy_digits.pipeline.plan import Run
-from noisy_digits.pipeline.progress import report_progress
+from noisy_digits.pipeline.progress import PROGRESS_FILE, report_progress
 from noisy_digits.pipeline.store import INJECTED_PARAMETERS, Collection, acquire_lock
 from noisy_digits.project import read_project, read_revision
 
@@ -43,13 +44,18 @@ def execute_run(run: Run, root: Path, collection: Collection) -> None:
     """
     folder = root / "results" / collection.name / run.path
     acquire_lock(folder, wait=True)
-    for stale in (folder / "metrics.json", folder / "run.json", *folder.glob("*.keras")):
+    progress_file = folder / PROGRESS_FILE
+    for stale in (folder / "metrics.json", folder / "run.json", progress_file, *folder.glob("*.keras")):
         stale.unlink(missing_ok=True)
     parameters, project = _inject(run.parameters, collection), read_project(root)
     started = time.time()
     # The path of a socket must be short, so the private folder is in /tmp.
-    with tempfile.TemporaryDirectory(prefix="noisy-digits-", dir="/tmp", ignore_cleanup_errors=True) as private:
-        recorded, progress_file = Path(private) / "recorded", Path(private) / "progress"
+    with (
+        tempfile.TemporaryDirectory(prefix="noisy-digits-", dir="/tmp", ignore_cleanup_errors=True) as private,
+        ExitStack() as stack,
+    ):
+        stack.callback(progress_file.unlink, missing_ok=True)
+        recorded = Path(private) / "recorded"
         recorded.mkdir()
         context = RunContext(recorded, progress_file, collection.precision, collection.name)
         _start_reporting(run, progress_file)

@@ -9,6 +9,8 @@ from noisy_digits._environment import read_epochs
 from noisy_digits.formatting import format_duration
 
 REPORT_EVERY_S = 30
+PROGRESS_FILE = ".progress"
+"""The file in the folder of a run, while it is running, that holds its finished epochs."""
 
 
 def report_progress(path: str, progress_file: Path, n_trainings: int) -> None:
@@ -27,11 +29,17 @@ def report_progress(path: str, progress_file: Path, n_trainings: int) -> None:
 
 
 def format_progress(epochs: list[dict[str, Any]], n_trainings: int, seconds: float) -> str:
-    """Return how far a run is as text; ``epochs`` finished in ``seconds``."""
-    last = epochs[-1]
+    """Return how far a run is as text, with its device and the time left; ``epochs`` finished in ``seconds``."""
+    left = format_duration(seconds / fraction_done(epochs, n_trainings) - seconds)
+    return f"{format_epochs(epochs, n_trainings)} on {epochs[-1]['device']}, about {left} left"
+
+
+def format_epochs(epochs: list[dict[str, Any]], n_trainings: int) -> str:
+    """Return how far a run is as text: training 2 of 5, epoch 3 of 12."""
     training = sum(epoch["epoch"] == 1 for epoch in epochs)
-    remaining = max(n_trainings * last["epochs"] - len(epochs), 0)
-    return (
-        f"training {training} of {n_trainings}, epoch {last['epoch']} of {last['epochs']} on {last['device']}, "
-        f"about {format_duration(seconds / len(epochs) * remaining)} left"
-    )
+    return f"training {training} of {n_trainings}, epoch {epochs[-1]['epoch']} of {epochs[-1]['epochs']}"
+
+
+def fraction_done(epochs: list[dict[str, Any]], n_trainings: int) -> float:
+    """Return the fraction of a run's epochs that are finished."""
+    return min(len(epochs) / (n_trainings * epochs[-1]["epochs"]), 1.0)
