@@ -66,8 +66,9 @@ def build(arguments: argparse.Namespace) -> None:
     os.chdir(root)
     os.environ |= {FRESH: "1"} if arguments.fresh else {}
     if not profile_dir:  # a cluster's nodes start cold
+        imports = {f"import {module}" for module in read_project(root).preload}
         os.environ |= start_server(
-            sorted(set().union(*(find_imports(root / f"notebooks/{n}.ipynb") for n in notebooks)))
+            imports.union(*(find_imports(root / f"notebooks/{path}.ipynb") for path in notebooks))
         )
     os.execv(sys.executable, [sys.executable, *_snakemake(collection, arguments, profile_dir)])
 

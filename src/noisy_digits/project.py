@@ -18,6 +18,9 @@ class Project(StrictModel):
         default=None, description="Module that provides the data sets, such as `noisy_digits.data`."
     )
     packages: list[str] = Field(default=[], description="Packages whose versions are recorded with every run.")
+    preload: list[str] = Field(
+        default=[], description="Modules that a build imports once for all its runs, besides those of the notebooks."
+    )
     reference_collection: str | None = Field(
         default=None, description="The collection whose numbers may be compared with reported ones; none if left out."
     )

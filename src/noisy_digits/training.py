@@ -141,6 +141,8 @@ def fit(
         if found:
             for variable, value in zip(model.variables, found.variables, strict=True):
                 variable.assign(value)
+            for epoch in range(epochs):
+                log_epoch(epoch + 1, epochs, found.origin.device)
         elif key:
             _trainings.keep(key, trained)
     model.optimizer.iterations.assign(trained.steps)

@@ -143,6 +143,7 @@ def _execute_with_retry(
                 kernel_manager_class=kernel_manager,
                 start_timeout=START_TIMEOUT_S,
                 progress_bar=False,
+                request_save_on_cell_execute=False,
                 shutdown_kernel="immediate",
             )
             return

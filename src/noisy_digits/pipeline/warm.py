@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -99,7 +99,7 @@ def end_with_starter() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def start_server(imports: Sequence[str]) -> dict[str, str]:
+def start_server(imports: Iterable[str]) -> dict[str, str]:
     """Start the warm process of a build, which imports nothing until it is asked for a fork; it ends with this process.
 
     ``imports`` are statements such as "from noisy_digits import training". Returns the environment variable by which
@@ -112,7 +112,7 @@ def start_server(imports: Sequence[str]) -> dict[str, str]:
         listener.bind(f"\0{address}")  # without a file, so that nothing is left of it
         listener.listen(os.cpu_count() or 1)
         subprocess.Popen(
-            [sys.executable, "-m", __name__, str(listener.fileno()), *imports],
+            [sys.executable, "-m", __name__, str(listener.fileno()), *sorted(imports)],
             pass_fds=[listener.fileno()],
             env={**os.environ, **kernel_variables(), "MPLBACKEND": "module://matplotlib_inline.backend_inline"},
             stdin=subprocess.DEVNULL,
