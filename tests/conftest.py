@@ -182,7 +182,7 @@ def kernels_among(processes: list[psutil.Process]) -> list[psutil.Process]:
     kernels = []
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
-            if "ipykernel_launcher" in " ".join(process.cmdline()):
+            if process.name() == "ipykernel" or "ipykernel_launcher" in " ".join(process.cmdline()):
                 kernels.append(process)
     return kernels
 

@@ -205,7 +205,7 @@ def _become_command(connection: socket.socket, request: Mapping[str, Any], strea
         _kernels.append(_fork_kernel(connection))
         connection.sendall(ACCEPTED)
         _connection = connection
-        _enter(request)
+        _enter(request, "noisy-digits")
         sys.argv = ["noisy-digits", *request["arguments"]]
         importlib.import_module("noisy_digits._cli").main()
         status = 0
@@ -237,7 +237,7 @@ def _fork_kernel(connection: socket.socket) -> ForkedKernel:
         if request:
             nothing = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nothing, 2)
-            _enter(request)
+            _enter(request, "ipykernel")
             sys.argv = ["ipykernel_launcher", *request["arguments"]]
             kernel = importlib.import_module("ipykernel.kernelapp").IPKernelApp
             kernel.launch_instance([*request["arguments"], f"--IPKernelApp.parent_handle={os.getppid()}"])
@@ -245,7 +245,8 @@ def _fork_kernel(connection: socket.socket) -> ForkedKernel:
         os._exit(0)
 
 
-def _enter(request: Mapping[str, Any]) -> None:
+def _enter(request: Mapping[str, Any], name: str) -> None:
+    Path("/proc/self/comm").write_text(name, encoding="utf-8")  # shown by ps -e and top
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])

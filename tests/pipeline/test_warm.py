@@ -1,0 +1,169 @@
+"""Runs that start as forks of a preloaded process: they give what cold ones give, and leave nothing behind."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from noisy_digits import _environment
+from noisy_digits.pipeline import warm
+from tests.conftest import (
+    MEASURE,
+    MEASURE_PARAMETERS,
+    PATIENCE_S,
+    build,
+    contents,
+    kernels_among,
+    noisy_digits,
+    start,
+    write_notebook,
+)
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems start every run cold")
+POINTS = [(recipe, scale) for recipe in ("as_submitted", "corrected") for scale in (0.5, 2.0)]
+
+
+def measure_with(root, *lines):
+    """Give the measuring notebook of the toy project further lines before it measures."""
+    write_notebook(root / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, "\n".join([*lines, MEASURE]))
+
+
+def find_outputs(root):
+    """Return the outputs of each executed notebook of the toy project's measuring notebook."""
+    found = []
+    for path in root.glob("results/**/1_measure/**/notebook.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        found.append([output for cell in cells for output in cell.get("outputs", [])])
+    return found
+
+
+def warm_processes(root):
+    """Return the living processes that began as a warm one of a build in ``root``."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            mine = "noisy_digits.pipeline.warm" in process.cmdline() and str(root) in process.cwd()
+            if mine and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def test_a_build_is_warm_and_gives_the_bytes_of_cold_runs(toy, built_once):
+    measure_with(toy, "import sys", "print('preloaded' if 'papermill' in sys.modules else 'cold')")
+    for recipe, scale in POINTS:
+        path = f"toy/1_measure/recipe~{recipe}/scale~{scale}"
+        done = noisy_digits(toy, "run", path, "--dataset", "digits", "--profile", "quick")
+        assert done.returncode == 0, done.stderr
+    cold = contents(toy)
+    assert ["".join(outputs[0]["text"]) for outputs in find_outputs(toy)] == ["cold\n"] * len(POINTS)
+    done = build(toy, "--fresh")
+    assert done.returncode == 0, done.stderr
+    assert ["".join(outputs[0]["text"]) for outputs in find_outputs(toy)] == ["preloaded\n"] * len(POINTS)
+    warmed = contents(toy)
+    assert {path: content for path, content in warmed.items() if path in cold} == cold
+    assert "cold" not in done.stderr
+
+
+def test_a_notebook_leaves_no_trace_in_the_next(toy):
+    measure_with(
+        toy,
+        "import os, random, sys",
+        "assert 'TRACE' not in os.environ and os.getcwd() != '/' and not hasattr(results, 'trace')",
+        "os.environ['TRACE'] = '1'; os.chdir('/'); results.trace = 1; sys.path.insert(0, '/trace')",
+    )
+    done = build(toy, "--cores", "1")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_figure_of_pyplot_is_shown(toy):
+    measure_with(toy, "import matplotlib.pyplot as plt", "plt.plot([1, 2])", "plt.show()")
+    done = build(toy)
+    assert done.returncode == 0, done.stderr
+    assert all(any("image/png" in output.get("data", {}) for output in outputs) for outputs in find_outputs(toy))
+
+
+def test_a_module_that_starts_a_thread_makes_runs_start_cold_and_say_why(toy, monkeypatch):
+    modules = toy / "modules"
+    modules.mkdir()
+    (modules / "restless.py").write_text(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=[1e6], daemon=True).start()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(modules))
+    measure_with(toy, "import restless")
+    done = build(toy)
+    assert done.returncode == 0, done.stderr
+    assert "an imported module has started a thread); this run starts cold" in done.stderr
+
+
+def test_a_module_that_cannot_be_imported_fails_only_its_own_runs(toy):
+    measure_with(toy, "if scale == 0.5:", "    import nonsense")
+    done = build(toy)
+    assert done.returncode != 0
+    assert "No module named 'nonsense'" in done.stderr
+    assert len(list(toy.glob("results/**/1_measure/**/metrics.json"))) == 2
+
+
+@pytest.mark.parametrize("stop", ["kill", "terminate"])
+def test_a_build_goes_on_cold_when_its_warm_process_ends(toy, stop):
+    measure_with(toy, "import time", "time.sleep(2)")
+    going = start(toy, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + PATIENCE_S
+    while not kernels_among(psutil.Process(going.pid).children(recursive=True)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (first, *_) = [each for each in psutil.Process(going.pid).children() if each in warm_processes(toy)]
+    getattr(first, stop)()
+    _, printed = going.communicate(timeout=PATIENCE_S)
+    assert going.returncode == 0, printed
+    assert "this run starts cold" in printed
+    assert len(list(toy.glob("results/**/metrics.json"))) == len(POINTS) + 1
+
+
+def test_a_command_that_is_killed_takes_its_fork_and_its_kernel_with_it(toy):
+    measure_with(toy, "import time", "time.sleep(1000)")
+    going = start(toy)
+    deadline = time.monotonic() + PATIENCE_S
+    while len(kernels_among(warm_processes(toy))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    kernels = kernels_among(warm_processes(toy))
+    assert len(kernels) == 2
+    for command in psutil.Process(going.pid).children():
+        if "run" in command.cmdline():
+            command.kill()
+    _, alive = psutil.wait_procs(kernels, timeout=PATIENCE_S)
+    assert not alive
+    going.kill()
+    going.wait()
+    _, alive = psutil.wait_procs(warm_processes(toy), timeout=PATIENCE_S)
+    assert not alive
+
+
+def test_nothing_of_the_warm_process_is_left_after_a_build(toy):
+    build(toy)
+    _, alive = psutil.wait_procs(warm_processes(toy), timeout=PATIENCE_S)
+    assert not alive
+
+
+def test_a_command_whose_warm_process_is_gone_runs_cold(monkeypatch, capfd):
+    monkeypatch.setenv(_environment.WARM, "noisy-digits-nobody")
+    assert warm.run_warm(["check"]) is None
+    assert "the build's warm process is gone" in capfd.readouterr().err
+    monkeypatch.delenv(_environment.WARM)
+    assert warm.run_warm(["check"]) is None
+    assert not capfd.readouterr().err
+
+
+def test_a_socket_that_somebody_else_has_taken_is_not_spoken_to(monkeypatch, capfd):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(f"\0noisy-digits-test-{os.getpid()}")
+        listener.listen()
+        monkeypatch.setenv(_environment.WARM, f"noisy-digits-test-{os.getpid()}")
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+        assert warm.run_warm(["check"]) is None
+    assert "belongs to somebody else" in capfd.readouterr().err
