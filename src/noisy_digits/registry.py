@@ -1,7 +1,7 @@
 """Registries: the one place where a noise, a model or a denoiser is added."""
 
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from noisy_digits.errors import UserError, did_you_mean
 
@@ -9,7 +9,10 @@ T = TypeVar("T")
 
 
 class Registry(dict[str, T]):
-    """A dictionary of named things of one ``kind``. Looking up an unknown name raises UserError, with a suggestion."""
+    """A dictionary of named things of one ``kind``. Looking up an unknown name raises UserError, with a suggestion.
+
+    So does adding a name that another function has. A function whose cell or module is run again replaces itself.
+    """
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -18,6 +21,8 @@ class Registry(dict[str, T]):
     def __setitem__(self, name: str, thing: T) -> None:
         if not name.isidentifier():
             raise UserError(f'a {self.kind} cannot be called "{name}": use letters, digits and underscores')
+        if name in self and _origin(self[name]) != _origin(thing):
+            raise UserError(f'the {self.kind} "{name}" is taken by {_origin(self[name])}: choose another name')
         super().__setitem__(name, thing)
 
     def __missing__(self, name: object) -> NoReturn:
@@ -36,3 +41,9 @@ class Registry(dict[str, T]):
         """Return ``name`` if it is registered. Raises UserError otherwise."""
         self[name]
         return name
+
+
+def _origin(thing: object) -> str:
+    """Return the module and the name of a function, also of one that a ``Noise`` holds."""
+    function: Any = getattr(thing, "function", thing)
+    return f"{function.__module__}.{function.__qualname__}" if hasattr(function, "__qualname__") else repr(function)

@@ -187,6 +187,13 @@ def test_register_takes_the_type_of_the_amount():
         noise.parse_spec("blocks_2.5")
 
 
+@pytest.mark.usefixtures("registered")
+def test_register_refuses_the_name_of_another_noise():
+    noise.register("gaussian")(noise.gaussian)  # as a module that is imported again does
+    with pytest.raises(UserError, match=r'^the noise "gaussian" is taken by noisy_digits\.noise\.gaussian: choose'):
+        noise.register("gaussian")(noise.salt_and_pepper)
+
+
 @pytest.mark.parametrize("name", ["clean", "two words", "a-b", ""])
 def test_register_rejects_a_name_that_no_spec_could_have(name):
     with pytest.raises(UserError, match="cannot be called"):

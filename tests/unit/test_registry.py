@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,28 @@ def test_register_adds_the_function_and_returns_it_unchanged(filters):
 
     assert filters["largest"] is largest
     assert list(filters) == ["median", "mean", "largest"]
+
+
+CELL = """
+@filters.register("largest")
+def largest(values):
+    return {result}
+"""
+
+
+def test_register_replaces_a_function_whose_cell_is_run_again(filters):
+    for result in (1, 2):
+        exec(CELL.format(result=result), {"__name__": "__main__", "filters": filters})
+    assert filters["largest"]([]) == 2
+
+
+def test_register_refuses_the_name_of_another_function(filters):
+    with pytest.raises(UserError, match=r'^the filter "mean" is taken by builtins\.sum: choose another name$'):
+        filters.register("mean")(max)
+    assert filters["mean"] is sum
+    filters["third"] = partial(sorted, reverse=True)
+    with pytest.raises(UserError, match=r"taken by functools\.partial\(<built-in function sorted>, reverse=True\):"):
+        filters["third"] = partial(sorted, reverse=False)
 
 
 def test_registry_names_the_closest_entry_of_an_unknown_name(filters):
