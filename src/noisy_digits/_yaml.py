@@ -1,5 +1,7 @@
 """Read YAML files as strict pydantic models. Every mistake is one line that names the file and the key."""
 
+import re
+import reprlib
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -12,6 +14,21 @@ from yaml.constructor import ConstructorError
 
 from noisy_digits.errors import UserError, did_you_mean
 
+EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list, as in [a, b]",
+    "dict_type": "keys and values, as in {key: value}",
+}
+"""What YAML must hold, by the type of pydantic's error."""
+SYNTAX = (
+    "check here and above that each key ends with a colon and a space, that the keys of one part are indented equally, "
+    "that brackets are closed, and that text with a colon is in quotes"
+)
+"""What mends nearly every mistake that YAML's parser finds, often some lines below it."""
+
 
 class StrictModel(BaseModel):
     """A model that refuses unknown keys, and numbers that are not finite or not written as numbers."""
@@ -20,11 +37,17 @@ class StrictModel(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown_keys(cls, content: object) -> object:
+    def _check_keys(cls, content: object) -> object:
         """Refuse a misspelt key before the key that it leaves missing."""
-        for key in content if isinstance(content, dict) else ():
+        if not isinstance(content, (dict, cls)):
+            raise UserError(f"must hold keys and values{did_you_mean('', cls.model_fields)}")
+        given = dict(content)
+        for key in given:
             if key not in cls.model_fields:
-                raise UserError(f'unknown key "{key}"{did_you_mean(key, cls.model_fields)}')
+                raise UserError(f'unknown key "{key}"{did_you_mean(str(key).partition(" ")[0], cls.model_fields)}')
+        for key, field in cls.model_fields.items():
+            if field.is_required() and key not in given:
+                raise UserError(f'the key "{key}" is missing; add `{key}: …`: {field.description}')
         return content
 
 
@@ -34,21 +57,20 @@ Model = TypeVar("Model", bound=StrictModel)
 def read_model(path: Path, model: type[Model]) -> Model:
     """Read a YAML file as a ``model``. Raises UserError naming the file, the key and what is allowed there."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-        if not isinstance(content, dict):
-            raise UserError(f"must hold keys and values{did_you_mean('', model.model_fields)}")
-        found = model.model_validate(content)
+        found = model.model_validate(yaml.load(path.read_text(encoding="utf-8"), _Loader))
         found.model_dump_json()  # refuses text that is no Unicode
     except ValidationError as error:
         first = error.errors()[0]
-        given = repr(first["input"]) if isinstance(first["input"], int | float | str) else ""
+        given = reprlib.repr(first["input"]) if isinstance(first["input"], int | float | str | list) else ""
         message = ": ".join(filter(None, [".".join(map(str, first["loc"])), given, explain(first)]))
     except (UserError, PydanticSerializationError) as error:
         message = str(error)
     except (OSError, UnicodeDecodeError) as error:
         message = f"cannot be read: {error}"
     except yaml.MarkedYAMLError as error:
-        message = f"line {error.problem_mark.line + 1 if error.problem_mark else 1}: not valid YAML: {error.problem}"
+        hint = "" if isinstance(error, ConstructorError) else f"; {SYNTAX}"
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        message = f"line {line}: not valid YAML: {error.problem}{hint}"
     except RecursionError:
         message = "not valid YAML: nested too deeply"
     except (yaml.YAMLError, ValueError, LookupError) as error:  # a date, number or tag that its own type refuses
@@ -60,8 +82,13 @@ def read_model(path: Path, model: type[Model]) -> Model:
 
 def explain(error: Mapping[str, Any]) -> str:
     """Return the message of one of pydantic's errors; that of a UserError raised by a validator as it is."""
-    cause = error.get("ctx", {}).get("error")
-    return str(cause) if isinstance(cause, UserError) else error["msg"]
+    kind, context = error["type"], error.get("ctx", {})
+    if isinstance(cause := context.get("error"), UserError):
+        return str(cause)
+    if kind == "literal_error":
+        allowed = [word.strip("'") for word in re.split(", | or ", context["expected"])]
+        return f"unknown value{did_you_mean(error['input'], allowed)}"
+    return f"must be {EXPECTED[kind]}" if kind in EXPECTED else error["msg"].replace("Input should", "must")
 
 
 class _Loader(yaml.SafeLoader):

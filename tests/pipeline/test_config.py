@@ -10,7 +10,16 @@ from ..conftest import REPOSITORY, TOY_PARAMS
 
 BAD = {
     "a misspelt key": ("    title: M", "    titel: M", r'1_measure: unknown key "titel"; did you mean title\?'),
-    "no title": ("title: A toy assignment\n", "", r"title: Field required"),
+    "no title": ("title: A toy assignment\n", "", r'^toy\.yml: the key "title" is missing; add `title: …`: T'),
+    "no title inside": ("    title: M", "    #", r'notebooks\.1_measure: the key "title" is missing; add'),
+    "no colon": ("fixed: {", "fixed {", r'unknown key "fixed {epochs"; did you mean fixed\?'),
+    "no colon at all": ("order: 1", "order 1", r"line 4: not valid YAML: .*; check here and above"),
+    "wrong indentation": ("    n_seeds: 2", "   n_seeds: 2", r"line 16: not valid YAML: .* are indented equally"),
+    "an empty notebook": ("    title: Summing up\n    depends_on: [1_measure]\n", "", r"2_summary: must hold keys"),
+    "a list for a word": ("A toy assignment", "[A, toy]", r"title: \['A', 'toy'\]: must be text$"),
+    "a word for a list": ("[1_measure]", "1_measure", r"depends_on: '1_measure': must be a list, as in \[a, b\]$"),
+    "a word for keys": ("{epochs: 3}", "epochs", r"fixed: 'epochs': must be keys and values, as in {key: value}$"),
+    "a word for a number": ("order: 1", "order: one", r"order: 'one': must be a whole number$"),
     "a key twice": ("    n_seeds: 2", "    n_seeds: 2\n    n_seeds: 3", r'line 11: .*the key "n_seeds" appears twice'),
     "broken YAML": ("notebooks:", "notebooks: [", r"line \d+: not valid YAML"),
     "a Python object": ("order: 1", "order: !!python/object/apply:os.getpid []", r"line 3: not valid YAML"),

@@ -25,7 +25,7 @@ def test_read_project_without_a_file_is_named_after_its_folder(toy):
     ("content", "message"),
     [
         ("titel: x", r'project\.yml: unknown key "titel"; did you mean title\?'),
-        ("title: 3", r"project\.yml: title: .*string"),
+        ("title: 3", r"project\.yml: title: 3: must be text"),
         ("", r"project\.yml: must hold keys and values"),
     ],
 )
