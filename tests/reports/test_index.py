@@ -6,8 +6,11 @@ import sys
 from urllib.parse import unquote
 
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 
+from noisy_digits._files import write_metrics
+from noisy_digits.errors import UserError
 from noisy_digits.pipeline.claims import Finding, Outcome, Verdict
 from noisy_digits.pipeline.config import AssignmentConfig, Claim, NotebookConfig
 from noisy_digits.pipeline.store import Collection
@@ -18,7 +21,7 @@ from noisy_digits.reports.overview import Overview
 
 from .samples import DOT, Elements, sample_content, sample_index
 from .test_page import ANY_TEXT
-from .toy import FULL, PROJECT, fail_run, remove_run
+from .toy import FULL, PARAMS, PROJECT, fail_run, remove_run
 
 
 def words(html):
@@ -55,7 +58,13 @@ def index_of(title, value, href):
     project = Project(introduction=value, reference_collection=value + ".")
     facts = {value: value + "."}
     return sample_index(
-        title=title, project=project, is_reference=False, notices=[value], facts=facts, sections=[section]
+        title=title,
+        project=project,
+        is_reference=False,
+        notices=[value],
+        facts=facts,
+        mistakes=[value],
+        sections=[section],
     )
 
 
@@ -179,7 +188,7 @@ def test_sections_decide_no_claims_elsewhere(project):
 
 
 def test_sections_compare_reported_numbers_at_their_point(project):
-    accuracy, loss, unknown, unplanned = describe(*project)["reported"]
+    accuracy, loss, unplanned = describe(*project)["reported"]
     assert accuracy == {
         "notebook": "Measuring",
         "where": "scale 0.5, noise level 0.4",
@@ -193,7 +202,6 @@ def test_sections_compare_reported_numbers_at_their_point(project):
     }
     assert (loss["where"], loss["ours"]) == ("scale 0.5", "0.2100 ± 0.0100 (n = 3)")
     assert loss["corrected"] == "0.2100 ± 0.0100 (n = 3)"
-    assert (unknown["metric"], unknown["ours"], unknown["corrected"]) == ("unheard of", "not recorded", "–")
     assert (unplanned["where"], unplanned["ours"], unplanned["href"]) == ("scale 9", "not run", None)
 
 
@@ -202,7 +210,7 @@ def test_sections_give_the_status_instead_of_a_number(project):
     for run in runs:
         fail_run(root, run)
     section = describe(root, runs)
-    assert column(section["reported"], "ours") == ["failed", "failed", "failed", "not run"]
+    assert column(section["reported"], "ours") == ["failed", "failed", "not run"]
     assert [verdict.word for _, verdict in section["claims"]] == ["not decided"]
     assert section["cover"] is None
 
@@ -226,6 +234,55 @@ def test_write_index_writes_the_table_the_pages_and_the_index(project):
     assert "A toy study" in words(html)
     assert "2025-01-01" in words(html)
     assert "a toy computer" in words(html)
+
+
+LITERATURE = (
+    "literature: [{network: n, source: s, differs: d, metric: %s, value: 1, at: {recipe: original, scale: 0.5}}]"
+)
+MISSPELT = {
+    "notebooks.1_measure.headline_metric": ("headline_metric: accuracy", "headline_metric: acuracy", "accuracy"),
+    "notebooks.1_measure.reported": ("scale: 9.0, test_loss", "scale: 9.0, tst_loss", "test_loss"),
+    "notebooks.1_measure.literature": ("n_seeds: 3", f"n_seeds: 3\n    {LITERATURE % 'test_los'}", "test_loss"),
+    "claims.accurate": ("    metric: accuracy", "    metric: acuracy", "accuracy"),
+    "claims.accurate.minus": ("    greater_than: 0.7", "    minus: {metric: loss}\n    greater_than: 0.7", "test_loss"),
+}
+
+
+def misspell(root, place):
+    """Name a metric in ``place`` that no run recorded; return the message about it without its end."""
+    old, new, meant = MISSPELT[place]
+    assert PARAMS.count(old) == 1
+    (root / "params/toy.yml").write_text(PARAMS.replace(old, new))
+    return rf"toy.yml: {place}: no run of 1_measure recorded \w+; did you mean {meant}\? \(allowed: {meant}, "
+
+
+@pytest.mark.parametrize("place", MISSPELT)
+def test_write_index_names_a_metric_that_no_run_recorded_and_fails(project, place):
+    root, runs = project
+    message = misspell(root, place)
+    with pytest.raises(UserError, match=f"^{message}"):
+        write_index(root, runs, FULL)
+    assert re.search(f"Mistakes in params files {message}", words((root / "reports/full/index.html").read_text()))
+    assert not (root / "results/full/results.csv").exists()  # so that Snakemake makes the index again
+
+
+def mention(root, runs):
+    notebook = root / "notebooks/toy/1_measure.ipynb"
+    notebook.write_text(notebook.read_text().replace("draw()", "acuracy"))
+
+
+def diverge(root, runs):
+    for run in runs[:4]:
+        write_metrics(root / "results/full" / run.path, [{"seed": 0, "metric": "diverged", "value": 1.0}])
+
+
+@pytest.mark.parametrize("change", [mention, diverge, lambda root, runs: fail_run(root, runs[1])])
+def test_write_index_accepts_a_metric_that_a_notebook_may_record(project, change):
+    root, runs = project
+    misspell(root, "claims.accurate")
+    change(root, runs)
+    write_index(root, runs, FULL)
+    assert (root / "results/full/results.csv").exists()
 
 
 def test_write_index_names_the_profile_and_says_that_it_is_no_result(project):

@@ -176,6 +176,20 @@ class AssignmentConfig(StrictModel):
             raise UserError(f"cover_figure: {self.cover_figure} has a grid; name a notebook without one")
         return self
 
+    def metrics(self, key: str) -> dict[str, str]:
+        """Return the metrics that the file names for the notebook ``key``, each with a place where it does."""
+        notebook, where = self.notebooks[key], f"notebooks.{key}"
+        columns = [*notebook.grid, *notebook.coordinates]
+        claims = {f"claims.{name}": claim for name, claim in self.claims.items() if claim.notebook == key}
+        named = [
+            (notebook.headline_metric, f"{where}.headline_metric"),
+            *((name, f"{where}.reported") for row in notebook.reported for name in row if name not in columns),
+            *((reference.metric, f"{where}.literature") for reference in notebook.literature),
+            *((claim.metric, place) for place, claim in claims.items()),
+            *((claim.minus.metric, f"{place}.minus") for place, claim in claims.items() if claim.minus),
+        ]
+        return {metric: place for metric, place in named if metric}
+
 
 def load_assignment(path: Path) -> AssignmentConfig:
     """Read one params file. Raises UserError naming the file, the key and what is allowed there."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from noisy_digits._files import read_record, write_text
+from noisy_digits.errors import UserError
 from noisy_digits.formatting import format_duration, format_label, format_point
 from noisy_digits.pipeline.claims import format_condition
 from noisy_digits.pipeline.datasets import load_datasets
@@ -18,21 +19,30 @@ TEMPLATES.filters |= {"label": format_label, "condition": format_condition, "for
 
 
 def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None:
-    """Write results.csv, the pages that are out of date, and index.html of the collection whose plan is ``runs``."""
+    """Write the pages that are out of date, index.html and results.csv of the collection whose plan is ``runs``.
+
+    Raises UserError, after writing index.html, for a metric that a params file names and no run recorded. Without
+    results.csv Snakemake makes the index again, so that every build fails until the params file is mended.
+    """
     overview = Overview(root, runs, collection)
-    write_text(overview.results / "results.csv", collect_metrics(overview.results, runs).to_csv(index=False))
     refresh_pages(root, runs, overview.statuses, collection)
     dataset = load_datasets(overview.project).dataset_title(collection.dataset)
     quick = ", quick profile" if collection.profile == "quick" else ""
+    sections = overview.sections()
+    mistakes = [line for section in sections for line in section["mistakes"]]
     html = TEMPLATES.get_template("index.html.j2").render(
         title=": ".join(filter(None, [overview.project.title, dataset])) + quick,
         project=overview.project,
         is_reference=overview.is_reference,
         notices=notices(root, collection),
         facts=_facts(overview),
-        sections=overview.sections(),
+        mistakes=mistakes,
+        sections=sections,
     )
     write_text(overview.reports / "index.html", html)
+    if mistakes:
+        raise UserError("; ".join(mistakes))
+    write_text(overview.results / "results.csv", collect_metrics(overview.results, runs).to_csv(index=False))
 
 
 def _facts(overview: Overview) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Gather what the index says about a collection from its plan, its params files and its results."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from noisy_digits._files import read_metrics, read_record
+from noisy_digits.errors import did_you_mean
 from noisy_digits.formatting import format_duration, format_point
 from noisy_digits.pipeline.claims import UNDECIDED, evaluate_claim
 from noisy_digits.pipeline.config import AssignmentConfig, NotebookConfig, Values, load_assignments
@@ -35,11 +37,12 @@ class Overview:
         return [self._section(name, assignment) for name, assignment in load_assignments(self.root).items()]
 
     def _section(self, name: str, assignment: AssignmentConfig) -> dict[str, Any]:
-        notebooks, claims, reported = [], [], []
+        notebooks, claims, reported, mistakes = [], [], [], []
         tables = {}
         for key, notebook in assignment.notebooks.items():
             runs = [run for run in self.runs if (run.assignment, run.notebook) == (name, key)]
             tables[key] = collect_metrics(self.results, [run for run in runs if self.statuses[run.path] in FINISHED])
+            mistakes += self._find_mistakes(name, key, assignment, runs, tables[key])
             notebooks.append({"name": key, "config": notebook, "runs": [self._describe_run(run) for run in runs]})
             for row in notebook.reported:
                 reported += self._compare(notebook, row, tables[key], runs, assignment.corrected_recipe)
@@ -56,7 +59,27 @@ class Overview:
             "notebooks": notebooks,
             "claims": claims,
             "reported": reported,
+            "mistakes": mistakes,
         }
+
+    def _find_mistakes(
+        self, name: str, key: str, assignment: AssignmentConfig, runs: Sequence[Run], table: pd.DataFrame
+    ) -> list[str]:
+        """Return a line for each metric of the params file that no run recorded and that the notebook does not mention.
+
+        A notebook mentions a metric that it records only under a condition. Nothing is a mistake before all of its runs
+        have finished, one of them without divergence.
+        """
+        statuses = {self.statuses[run.path] for run in runs}
+        if "ok" not in statuses or not statuses.issubset(FINISHED):
+            return []
+        recorded = list(table["metric"].unique())
+        source = (self.root / "notebooks" / name / f"{key}.ipynb").read_text(encoding="utf-8")
+        return [
+            f"{name}.yml: {place}: no run of {key} recorded {metric}{did_you_mean(metric, recorded)}"
+            for metric, place in assignment.metrics(key).items()
+            if metric not in recorded and not re.search(rf"\b{re.escape(metric)}\b", source)
+        ]
 
     def _page(self, run: Run) -> str | None:
         page = f"{run.path}.html"
