@@ -45,6 +45,7 @@ def test_write_page_shows_the_grid_point_and_the_circumstances_of_the_run(projec
     for name, value in (("time", "41 s"), ("device", "CPU"), ("versions", "python 3.11.7, toy 1.0")):
         assert f'<th scope="row">{name}</th><td>{value}</td>' in html
     assert "SHA-256" not in html
+    assert "precision" not in html  # an unusual one is a notice
 
 
 def test_write_page_says_which_seeds_diverged(project):

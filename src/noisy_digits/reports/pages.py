@@ -112,6 +112,5 @@ def _facts(record: RunRecord | None) -> dict[str, str | None]:
         "peak memory": f"{record['peak_memory_mb']:,} MB",
         "device": record["device"],
         "threads": str(record["threads"]),
-        "precision": record["precision"],
         **describe_origin([record]),
     }
