@@ -1,108 +1,25 @@
+"""Metrics and models: saved by notebooks, loaded from collections."""
+
 import contextlib
 import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
-import yaml
 from pandas.testing import assert_frame_equal
 
 from noisy_digits import _files, results
 from noisy_digits._environment import RunContext
 from noisy_digits.errors import UserError
-from noisy_digits.pipeline.plan import plan_runs
-from noisy_digits.pipeline.store import write_plan
 
-from ..conftest import write_notebook
-
-PARAMETERS = """\
-use_l2: bool = False  # penalty
-n_layers: Count = 1  # hidden layers
-scale: NonNegative = 0.5  # of the noise
-n_seeds: Count = 1  # replicates"""
-ASSIGNMENT = {
-    "title": "t",
-    "question": "q",
-    "order": 1,
-    "recipes": {"as_submitted": {}, "corrected": {}},
-    "notebooks": {
-        "1_train": {
-            "title": "t",
-            "grid": {
-                "recipe": ["as_submitted", "corrected"],
-                "use_l2": [False, True],
-                "n_layers": [1, 2],
-                "scale": [0, 1.0e-6, 0.5],
-            },
-            "coordinates": ["noise_level", "layer"],
-            "reported": [
-                {"recipe": "as_submitted", "use_l2": False, "n_layers": 1, "scale": 0, "accuracy": 0.5, "loss": 2},
-                {"recipe": "as_submitted", "use_l2": False, "n_layers": 1, "scale": 0, "accuracy": 0.9},
-                {"recipe": "as_submitted", "use_l2": True, "n_layers": 1, "scale": 0.5, "noise_level": 0.4, "ssim": 0.7},  # noqa: E501
-            ],
-            "literature": [
-                {
-                    "network": "CNN",
-                    "source": "LeCun et al. 1998",
-                    "differs": "tanh",
-                    "metric": "accuracy",
-                    "value": 0.99,
-                    "at": {"recipe": "corrected", "use_l2": False, "n_layers": 1, "scale": 0.0},
-                }
-            ],
-        },
-        "2_compare": {"title": "t", "depends_on": ["1_train"], "coordinates": ["scale"]},
-    },
-}  # fmt: skip
-RECORD = {
-    "point": {}, "parameters": {}, "models": [], "started": "", "seconds": 1.0, "peak_memory_mb": 1, "threads": 1,
-    "device": None, "trainings": [], "precision": "float32", "machine": "", "onednn": True, "versions": {},
-    "revision": None, "data_sha256": None,
-}  # fmt: skip
+from .results_project import RECORD, build, make_project, record
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """A project with two notebooks of all kinds of columns, in whose folder the test works."""
-    root = tmp_path / "project"
-    for name in ("1_train", "2_compare"):
-        write_notebook(
-            root / f"notebooks/toy/{name}.ipynb", PARAMETERS if name == "1_train" else "collection: str = ''"
-        )
-    (root / "params").mkdir()
-    (root / "params/toy.yml").write_text(yaml.safe_dump(ASSIGNMENT, sort_keys=False))
-    (root / "project.yml").write_text("reference_collection: mnist\n")
+    """A project in whose folder the test works."""
+    root = make_project(tmp_path / "project")
     monkeypatch.chdir(root / "notebooks" / "toy")
     return root
-
-
-def record(monkeypatch, folder, rows, coordinates=(), models=()):
-    """Save metrics as a notebook does in a build, with the run's record."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with monkeypatch.context() as patched:
-        for variable, value in RunContext(record_folder=folder).to_environment().items():
-            patched.setenv(variable, value)
-        results.save_metrics(rows, coordinates=coordinates)
-    _files.write_json(folder / "run.json", RECORD | {"models": list(models)})
-
-
-def build(root, monkeypatch, collection="mnist"):
-    """Make a collection: two seeds per grid point, the second of which diverged once."""
-    folder = root / "results" / collection
-    plan = plan_runs(root, "full")
-    write_plan(folder, plan)
-    for index, run in enumerate(plan):
-        rows = [{"seed": 0, "scale": 0.5, "macs": 10}, {"seed": 0, "macs_total": 2.5}]
-        if run.notebook == "1_train":
-            rows = [
-                {"seed": 0, "accuracy": 0.1 + index / 7, "loss": np.float32(0.1), "n_parameters": 1000 + index},
-                {"seed": 1, "diverged": 1.0, "loss": np.nan, "accuracy": np.float64(0.25)},
-                *({"seed": 0, "noise_level": level, "ssim": level / 3} for level in (0.0, 0.4)),
-                {"seed": 1, "noise_level": 0.4, "ssim": np.nan},
-                *({"seed": 0, "layer": layer, "norm": 1 / layer} for layer in (1, 2)),
-            ]
-        record(monkeypatch, folder / run.path, rows, ["noise_level", "layer"] if len(rows) > 2 else ["scale"])
-    return folder, plan
 
 
 def test_save_metrics_returns_seed_coordinates_and_metrics_as_given():
@@ -287,107 +204,6 @@ def test_dataset_name_and_is_reference(root):
     assert results.dataset_name("fashion_mnist-quick-mixed_bfloat16") == "fashion_mnist"
     assert results.is_reference("mnist")
     assert not results.is_reference("mnist-quick")
-
-
-def test_load_reported_is_wide(root):
-    reported = results.load_reported("toy/1_train")
-    assert list(reported) == ["recipe", "use_l2", "n_layers", "scale", "noise_level", "accuracy", "loss", "ssim"]
-    assert reported["accuracy"].tolist()[:2] == [0.5, 0.9]
-    assert reported["loss"].isna().tolist() == [False, True, True]
-    assert results.load_reported("toy/2_compare").empty
-
-
-def test_literature_is_shown_in_the_reference_collection_only(root):
-    literature = results.load_literature("toy/1_train")
-    assert literature.loc[0, ["recipe", "source", "value"]].tolist() == ["corrected", "LeCun et al. 1998", 0.99]
-    assert results.literature_values("toy/1_train", "mnist") == {"LeCun et al. 1998": 0.99}
-    assert results.literature_values("toy/1_train", "digits") == {}
-    assert results.literature_values("toy/2_compare", "mnist") == {}
-
-
-RUNS = pd.DataFrame(
-    [
-        {"recipe": "as_submitted", "scale": 0.0, "seed": seed, "test_accuracy": accuracy, "diverged": lost}
-        for seed, (accuracy, lost) in enumerate([(0.70, None), (0.72, None), (0.71, None), (None, 1.0)])
-    ]
-    + [{"recipe": "corrected", "scale": 0.0, "seed": 0, "test_accuracy": 0.9, "train_accuracy": 0.95}]
-)
-
-
-def reported_numbers():
-    reported = pd.DataFrame(
-        [
-            {"recipe": "as_submitted", "scale": 0.0, "test_accuracy": 0.72},
-            {"recipe": "as_submitted", "scale": 0.0, "test_accuracy": 0.9},
-            {"recipe": "corrected", "scale": 0.0, "test_accuracy": 0.9, "train_accuracy": 0.9},
-            {"recipe": "corrected", "scale": 9.0, "test_accuracy": 0.9},
-        ]
-    )
-    reported.attrs["keys"] = ["recipe", "scale"]
-    return reported
-
-
-def test_compare_with_reported_in_the_reference_collection(root):
-    compared = results.compare_with_reported(RUNS, reported_numbers(), "mnist")
-    assert list(compared) == ["recipe", "scale", "metric", "reported", "ours", "difference", "within seed noise"]
-    assert compared.to_numpy().tolist() == [
-        ["as submitted", "0", "test accuracy", 0.72, "0.7100 ± 0.0100 (n = 3), 1 diverged", "-0.0100", "yes"],
-        ["as submitted", "0", "test accuracy", 0.9, "0.7100 ± 0.0100 (n = 3), 1 diverged", "-0.1900", "no"],
-        ["corrected", "0", "test accuracy", 0.9, "0.9000 (n = 1)", "+0.0000", "needs replicates"],
-        ["corrected", "0", "train accuracy", 0.9, "0.9500 (n = 1)", "+0.0500", "needs replicates"],
-        ["corrected", "9", "test accuracy", 0.9, "not recorded", "–", "–"],
-    ]
-
-
-def test_compare_with_reported_elsewhere_compares_nothing(root):
-    compared = results.compare_with_reported(RUNS, reported_numbers(), "digits-quick")
-    assert compared["ours"].iloc[0] == "0.7100 ± 0.0100 (n = 3), 1 diverged"
-    assert set(compared["difference"].iloc[:4]) == set(compared["within seed noise"].iloc[:4]) == {"not comparable"}
-
-
-def test_compare_with_reported_uses_the_columns_that_both_have(root):
-    ours = RUNS.query("recipe == 'corrected'").drop(columns=["recipe", "scale"])
-    theirs = reported_numbers().query("recipe == 'corrected' and scale == 0").drop(columns="recipe")
-    compared = results.compare_with_reported(ours, theirs, "mnist")
-    assert list(compared)[:3] == ["metric", "reported", "ours"]
-    assert compared["metric"].tolist() == ["test accuracy", "train accuracy"]
-
-
-def test_compare_with_reported_pools_no_grid_points(root):
-    reported = reported_numbers().drop(columns="recipe")
-    with pytest.raises(UserError, match="test_accuracy has several values for one seed at one point"):
-        results.compare_with_reported(RUNS.drop(columns="recipe"), reported, "mnist")
-
-
-def test_compare_with_reported_matches_coordinates(root, monkeypatch):
-    build(root, monkeypatch)
-    reported = results.load_reported("toy/1_train")
-    by_level = results.load_metrics("toy/1_train", coordinate="noise_level")
-    compared = results.compare_with_reported(by_level, reported, "mnist")
-    assert compared["noise_level"].tolist() == ["", "", "", "0.4"]
-    assert compared["ours"].tolist() == ["not recorded"] * 3 + ["0.1333 (n = 1)"]
-
-
-def test_reported_table_keeps_the_rows_at_a_point_and_at_values_of_the_runs(root, monkeypatch):
-    build(root, monkeypatch)
-    runs = results.load_metrics("toy/1_train").query("recipe == 'as_submitted' and not use_l2 and scale < 0.5")
-    table = results.reported_table(runs.drop(columns="recipe"), "toy/1_train", recipe="as_submitted")
-    assert table.caption == "Reported and reproduced"
-    assert list(table.frame)[:4] == ["use_l2", "n_layers", "scale", "metric"]
-    assert table.frame[["scale", "metric", "reported", "difference"]].to_numpy().tolist() == [
-        ["0", "accuracy", 0.5, "-0.3250"],
-        ["0", "loss", 2.0, "-1.9000"],
-        ["0", "accuracy", 0.9, "-0.7250"],
-    ]
-    assert results.reported_table(runs.drop(columns="recipe"), "toy/1_train", recipe="corrected").frame.empty
-
-
-def test_reported_table_of_coordinates_and_elsewhere(root, monkeypatch):
-    build(root, monkeypatch)
-    by_level = results.load_metrics("toy/1_train", coordinate="noise_level")
-    assert results.reported_table(by_level, "toy/1_train").frame["noise_level"].tolist() == ["0.4"]
-    by_level.attrs["collection"] = "none"
-    assert results.reported_table(by_level, "toy/1_train").frame["difference"].tolist() == ["not comparable"]
 
 
 @pytest.fixture
