@@ -1,8 +1,12 @@
 """Trace a model's TensorFlow functions once per architecture: tracing takes longer than a training on few images."""
 
+import contextlib
 import json
 import random
+import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -13,41 +17,56 @@ OWN_MODULE = "noisy_digits._optimizers"
 MAX_KEPT = 8
 """Traced models kept at a time."""
 
-_traced: dict[str, tuple[keras.Model, list[np.ndarray]]] = {}
-"""By description: the model, and its optimizer's variables before a training."""
+
+@dataclass(frozen=True, eq=False)
+class _Traced:
+    """A model that runs for others of its description, and its optimizer's variables before a training."""
+
+    description: str
+    model: keras.Model
+    initial: list[np.ndarray]
+
+
+_idle: list[_Traced] = []
+"""The last one used comes last."""
 
 
 def describe_model(model: keras.Model) -> str | None:
     """Return architecture and settings of a built model as text, equal for equal ones whatever their layers are called.
 
-    Returns None for a model with layers, losses or optimizers whose code is not Keras's or the suite's.
+    Returns None for a model with layers, losses or optimizers whose code is not Keras's or the suite's, or with a state
+    outside of its variables.
     """
-    if not model.built:
+    if not model.built or not all(map(_is_known, model._flatten_layers())):
         return None
-    described = keras.saving.serialize_keras_object(model)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of lambdas
+            described = keras.saving.serialize_keras_object(model)
+    except Exception:  # from the get_config of a loss or metric
+        return None
     if not _is_own(described):
         return None
     names = {name: f"part {place}" for place, name in enumerate(_generated_names(described))}
-    return json.dumps(_rename(described, names), sort_keys=True)
+    settings = [keras.config.epsilon(), keras.config.floatx(), _describe_variables(model)]
+    return json.dumps([_rename(described, names), settings], sort_keys=True)
 
 
-def borrow_traced(model: keras.Model) -> keras.Model:
-    """Return a traced model of the same architecture and settings, brought to the state of ``model``, to run instead.
+@contextlib.contextmanager
+def borrow_traced(model: keras.Model) -> Iterator[keras.Model]:
+    """Lend a traced model of the same architecture and settings, brought to the state of ``model``, to run instead.
 
-    Its optimizer is a new one. Returns ``model`` itself where ``describe_model`` returns None. Draws nothing.
+    Its optimizer is a new one. Nobody else gets it meanwhile, and nobody afterwards if the work with it fails. Lends
+    ``model`` itself where ``describe_model`` returns None or no such model can be built. Draws nothing.
     """
-    if (description := describe_model(model)) is None:
-        return model
-    if description not in _traced:
-        if len(_traced) == MAX_KEPT:
-            del _traced[next(iter(_traced))]
-        similar = _build_like(model)
-        _traced[description] = similar, [variable.numpy() for variable in _optimizer_variables(similar)]
-    traced, initial = _traced[description]
-    copy_state(model, traced)
-    for variable, value in zip(_optimizer_variables(traced), initial, strict=True):
+    if (traced := _take(model)) is None:
+        yield model
+        return
+    copy_state(model, traced.model)
+    for variable, value in zip(_optimizer_variables(traced.model), traced.initial, strict=True):
         variable.assign(value)
-    return traced
+    yield traced.model
+    _idle.append(traced)
+    del _idle[:-MAX_KEPT]
 
 
 def copy_state(source: keras.Model, target: keras.Model) -> None:
@@ -55,6 +74,22 @@ def copy_state(source: keras.Model, target: keras.Model) -> None:
     if source is not target:
         for old, new in zip(source.variables, target.variables, strict=True):
             new.assign(old)
+
+
+def _take(model: keras.Model) -> _Traced | None:
+    """Return an idle traced model like ``model``, or a new one; None if there can be none."""
+    if (description := describe_model(model)) is None:
+        return None
+    for place, traced in enumerate(_idle):
+        if traced.description == description:
+            return _idle.pop(place)
+    try:
+        similar = _build_like(model)
+    except (TypeError, ValueError):  # Keras does not find the optimizer of a compiled part, for example
+        return None
+    if _describe_variables(similar) != _describe_variables(model):
+        return None
+    return _Traced(description, similar, [variable.numpy() for variable in _optimizer_variables(similar)])
 
 
 def _build_like(model: keras.Model) -> keras.Model:
@@ -78,12 +113,27 @@ def _optimizer_variables(model: keras.Model) -> list[keras.Variable]:
     return model.optimizer.variables if model.compiled and model.optimizer else []
 
 
+def _describe_variables(model: keras.Model) -> list[str]:
+    return [f"{variable.shape} {variable.dtype} {variable.trainable}" for variable in model.variables]
+
+
+def _is_known(layer: keras.layers.Layer) -> bool:
+    """Return True if a layer runs code of Keras only and keeps its state in variables."""
+    functions = [value for value in vars(layer).values() if isinstance(value, FunctionType)]
+    adapts = hasattr(layer, "finalize_state")  # Normalization computes with copies of its variables
+    return not adapts and all(map(_is_of_keras, [each.__module__ for each in (type(layer), *functions)]))
+
+
+def _is_of_keras(module: Any) -> bool:
+    return str(module).partition(".")[0] == "keras"
+
+
 def _is_own(described: Any) -> bool:
-    """Return True unless a serialized object names a module whose code is not known."""
+    """Return True unless a serialized object names a module whose code is not known, or holds a lambda."""
     if isinstance(described, dict):
-        module = described.get("module", "keras")
-        known = module.partition(".")[0] == "keras" or module == OWN_MODULE
-        return known and all(map(_is_own, described.values()))
+        module = described.get("module", "keras")  # None for what a notebook defines
+        known = _is_of_keras(module) or module == OWN_MODULE
+        return known and described.get("class_name") != "__lambda__" and all(map(_is_own, described.values()))
     return not isinstance(described, list | tuple) or all(map(_is_own, described))
 
 
@@ -101,7 +151,8 @@ def _generated_names(described: Any) -> Iterator[str]:
 
 def _rename(described: Any, names: Mapping[str, str]) -> Any:
     if isinstance(described, dict):
-        return {key: _rename(value, names) for key, value in described.items()}
+        functions = {key: value for key, value in described.items() if key.endswith("activation")}  # "softmax" is both
+        return {key: _rename(value, names) for key, value in described.items()} | functions
     if isinstance(described, list | tuple):
         return [_rename(value, names) for value in described]
     return names.get(described, described) if isinstance(described, str) else described

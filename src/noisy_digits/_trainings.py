@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -42,6 +42,10 @@ class Origin:
     device: str
     seconds: float
 
+    def __str__(self) -> str:
+        revision = f" at {self.revision}" if self.revision else ""
+        return f"a training of {self.seconds:g} s, made {self.made[:10]}{revision}"
+
 
 @dataclass(frozen=True)
 class Training:
@@ -56,23 +60,26 @@ class Training:
 def compute_key(*parts: str | np.ndarray) -> str:
     """Return the key of a training: a digest of ``parts``, of the versions of ``PACKAGES`` and of the training code."""
     digest = hashlib.sha256()
-    for part in (*parts, *(f"{package} {version(package)}" for package in PACKAGES), _read_code()):
+    for part in (*parts, *(f"{package} {version(package)}" for package in PACKAGES), _simplify_code(*_SOURCES)):
         array = np.frombuffer(part.encode(), np.uint8) if isinstance(part, str) else np.ascontiguousarray(part)
         digest.update(f"{array.dtype.str} {array.shape} ".encode())
-        digest.update(array.data.cast("B"))
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
 def describe_function(function: Callable) -> list[str | np.ndarray] | None:
     """Return what decides the results of a function made in this package: its name and the values that it encloses.
 
-    Returns None for any other function, whose code may depend on anything.
+    Returns None for any other function, whose code may depend on anything, and for values of other types than arrays,
+    numbers and text.
     """
     if function.__module__ not in {f"{__package__}.{name}" for name in MODULES}:
         return None
     enclosed = [cell.cell_contents for cell in function.__closure__ or ()]
-    arrays = [each for value in enclosed for each in (value if isinstance(value, list) else [value])]
-    return [function.__qualname__, *(each if isinstance(each, np.ndarray) else repr(each) for each in arrays)]
+    values = [each for value in enclosed for each in (value if isinstance(value, list) else [value])]
+    if not all(isinstance(value, np.ndarray | np.number | int | float | str) for value in values):
+        return None
+    return [function.__qualname__, *(each if isinstance(each, np.ndarray) else repr(each) for each in values)]
 
 
 @contextlib.contextmanager
@@ -91,18 +98,23 @@ def claim(key: str) -> Iterator[None]:
 
 
 def find(key: str, shapes: Sequence[tuple[int, ...]]) -> Training | None:
-    """Return the training kept under ``key`` if there is one; a damaged one is removed, with a warning.
+    """Return the training kept under ``key`` if there is one; of a damaged one only a warning remains.
 
     ``shapes`` are those of the model's variables.
     """
-    if not (folder := _folder()) or not (path := folder / f"{key}.npz").is_file():
+    if not (folder := _folder()):
         return None
+    path = folder / f"{key}.npz"
     try:
-        training = _read(path, key, shapes)
-        os.utime(path)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        with path.open("rb") as file:
+            training = _read(file, key, shapes)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except Exception as error:  # zipfile and NumPy raise a dozen kinds for damaged files
         warnings.warn(f"{path} is damaged ({error!r}); the training is made again", stacklevel=3)
         return None
+    with contextlib.suppress(OSError):  # it may be another user's
+        os.utime(path)
     return training
 
 
@@ -121,15 +133,16 @@ def keep(key: str, training: Training) -> None:
 
 def _folder() -> Path | None:
     """Return the folder of all trainings; None outside a project, unless the environment names one."""
-    with contextlib.suppress(UserError):
+    with contextlib.suppress(UserError, OSError):
         return trainings_folder() or find_project_root() / "trainings"
 
 
-def _read(path: Path, key: str, shapes: Sequence[tuple[int, ...]]) -> Training:
-    with zipfile.ZipFile(path) as archive:
+def _read(file: BinaryIO, key: str, shapes: Sequence[tuple[int, ...]]) -> Training:
+    with zipfile.ZipFile(file) as archive:
         if damaged := archive.testzip():
             raise ValueError(f"checksum of {damaged}")
-    with np.load(path, allow_pickle=False) as content:
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as content:
         described = json.loads(str(content["described"]))
         variables = [content[f"variable_{place}"] for place in range(len(content.files) - 1)]
     if described["key"] != key or [value.shape for value in variables] != list(shapes):
@@ -139,23 +152,31 @@ def _read(path: Path, key: str, shapes: Sequence[tuple[int, ...]]) -> Training:
 
 def _remove_oldest(folder: Path) -> None:
     used = []
-    for path in folder.glob("*.npz"):
-        with contextlib.suppress(FileNotFoundError):  # another process removes some, too
-            status = path.stat()
+    for path in folder.glob("*.npz*"):  # also what a killed process left half written
+        with contextlib.suppress(OSError):  # another process removes some, too
+            status = path.lstat()
             used.append((status.st_mtime, status.st_size, path))
     total = sum(size for _, size, _ in used)
     for _, size, path in sorted(used):
         if total <= MAX_BYTES:
             break
-        path.unlink(missing_ok=True)
-        total -= size
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+            total -= size
+
+
+def _read_sources(package: Path) -> list[str]:
+    return [(package / f"{name}.py").read_text(encoding="utf-8") for name in MODULES]
+
+
+_SOURCES = _read_sources(Path(__file__).parent)
+"""As imported: the files may change while a kernel runs."""
 
 
 @cache
-def _read_code() -> str:
-    """Return the code of ``MODULES`` without comments and docstrings."""
-    package = Path(__file__).parent
-    trees = [ast.parse((package / f"{name}.py").read_text(encoding="utf-8")) for name in MODULES]
+def _simplify_code(*sources: str) -> str:
+    """Return code without comments and docstrings."""
+    trees = [ast.parse(source) for source in sources]
     for node in (node for tree in trees for node in ast.walk(tree)):
         if isinstance(body := getattr(node, "body", None), list):
             body[:] = [line for line in body if not _is_text(line)] or [ast.Pass()]

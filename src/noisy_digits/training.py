@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from noisy_digits import _trainings
 from noisy_digits._batches import draw_order_seed, make_dataset
-from noisy_digits._environment import PRECISIONS, RunContext, log_epoch, log_training, wants_fresh_trainings
+from noisy_digits._environment import FRESH, PRECISIONS, RunContext, log_epoch, log_training, wants_fresh_trainings
 from noisy_digits._optimizers import build_optimizer
 from noisy_digits._tracing import borrow_traced, copy_state, describe_model
 from noisy_digits.errors import UserError, check_name
@@ -143,6 +143,11 @@ def fit(
                 variable.assign(value)
             for epoch in range(epochs):
                 log_epoch(epoch + 1, epochs, found.origin.device)
+            for metric in epoch_metrics:  # some remember the model of their last call
+                with borrow_traced(model) as traced:
+                    metric(traced)
+            if RunContext.from_environment().record_folder is None:
+                print(f"restored {found.origin}; to train it again: %env {FRESH}=1")
         elif key:
             _trainings.keep(key, trained)
     model.optimizer.iterations.assign(trained.steps)
@@ -167,11 +172,12 @@ class _Work:
         """Return the key under which the training is kept; None if code takes part whose effect is not known."""
         description = describe_model(self.model)
         metrics = [_trainings.describe_function(metric) for metric in self.epoch_metrics]
-        if description is None or None in metrics:
+        variables = [variable.numpy() for variable in self.model.variables]
+        of_numpy = all(variable.dtype.isbuiltin == 1 for variable in variables)  # a file cannot hold others
+        if description is None or None in metrics or not of_numpy:
             return None
         seeds = tf.compat.v1.get_seed(self.order_seed)  # with TensorFlow's global one
         numbers = f"{self.epochs} epochs, batches of {self.batch_size}, seeds {seeds}"
-        variables = [variable.numpy() for variable in self.model.variables]
         enclosed = chain.from_iterable(metric for metric in metrics if metric)
         arrays = (self.x, self.y, *self.validation_data)
         return _trainings.compute_key(description, numbers, *variables, *arrays, *enclosed)
@@ -179,7 +185,18 @@ class _Work:
     def train(self) -> _trainings.Training:
         """Train the model."""
         began, started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.perf_counter()
-        device, measured, traced = device_name(), defaultdict(list), borrow_traced(self.model)
+        with borrow_traced(self.model) as traced:
+            curves, steps = self._train(traced)
+            copy_state(traced, self.model)
+        gc.collect()  # datasets are part of a cycle, and would stay in memory during the next training
+        seconds = round(time.perf_counter() - started, 1)
+        origin = _trainings.Origin(began, read_revision(), device_name(), seconds)
+        variables = [variable.numpy() for variable in self.model.variables]
+        return _trainings.Training(curves, variables, steps, origin)
+
+    def _train(self, traced: keras.Model) -> tuple[dict[str, list], int]:
+        """Train ``traced`` instead of the model; return the curves and the number of steps."""
+        device, measured = device_name(), defaultdict(list)
 
         def after_epoch(epoch: int, logs: Mapping[str, float]) -> None:
             log_epoch(epoch + 1, self.epochs, device)
@@ -197,12 +214,8 @@ class _Work:
             callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)],
             **SILENT,
         ).history
-        gc.collect()  # datasets are part of a cycle, and would stay in memory during the next training
         curves = {name if name.startswith("val_") else f"train_{name}": values for name, values in recorded.items()}
-        seconds = round(time.perf_counter() - started, 1)
-        origin = _trainings.Origin(began, read_revision(), device, seconds)
-        variables = [variable.numpy() for variable in self.model.variables]
-        return _trainings.Training(curves | measured, variables, int(traced.optimizer.iterations), origin)
+        return {**curves, **measured}, int(traced.optimizer.iterations)
 
 
 def evaluate(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
@@ -210,10 +223,10 @@ def evaluate(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, floa
 
     Raises UserError if they differ in length.
     """
-    traced = borrow_traced(model)
-    if not traced.compiled:  # such as a loaded model
-        traced.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"], **WITHOUT_OPTIMIZER)
-    loss, accuracy = traced.evaluate(make_dataset(x, y, EVALUATION_BATCH), **SILENT)
+    with borrow_traced(model) as traced:
+        if not traced.compiled:  # such as a loaded model
+            traced.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"], **WITHOUT_OPTIMIZER)
+        loss, accuracy = traced.evaluate(make_dataset(x, y, EVALUATION_BATCH), **SILENT)
     gc.collect()
     return {"loss": loss, "accuracy": accuracy}
 
@@ -221,8 +234,9 @@ def evaluate(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, floa
 def predict(model: keras.Model, x: np.ndarray) -> np.ndarray:
     """Return the model's outputs (n, …) for ``x`` (n, …), images or codes."""
     # The `predict` of a compiled model would hold STEPS_PER_EXECUTION batches at once.
-    traced, starts = borrow_traced(model), range(0, len(x), EVALUATION_BATCH)
-    return np.concatenate([traced.predict_on_batch(x[start : start + EVALUATION_BATCH]) for start in starts])
+    starts = range(0, len(x), EVALUATION_BATCH)
+    with borrow_traced(model) as traced:
+        return np.concatenate([traced.predict_on_batch(x[start : start + EVALUATION_BATCH]) for start in starts])
 
 
 def get_hidden_layers(model: keras.Model) -> list[keras.layers.Dense]:
