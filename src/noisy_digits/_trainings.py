@@ -154,8 +154,9 @@ def _remove_oldest(folder: Path) -> None:
     used = []
     for path in folder.glob("*.npz*"):  # also what a killed process left half written
         with contextlib.suppress(OSError):  # another process removes some, too
-            status = path.lstat()
-            used.append((status.st_mtime, status.st_size, path))
+            if path.is_file():
+                status = path.lstat()
+                used.append((status.st_mtime, status.st_size, path))
     total = sum(size for _, size, _ in used)
     for _, size, path in sorted(used):
         if total <= MAX_BYTES:
