@@ -146,11 +146,12 @@ def test_an_interrupted_training_is_not_kept_and_does_not_disturb_the_next(store
     assert store.entries == []
     assert np.isfinite(training.evaluate(model, FEW.x_test, FEW.y_test)["loss"])
     other = {"validation_data": (FEW.x_train[:30], FEW.y_train[:30])}
-    interrupted_before = fit_few(model := build_tiny(), **other).curves, state_of(model)
+    after = fit_few(model := build_tiny(), **other).curves, state_of(model)
     assert store.restored == [False]
     store.entries[0].unlink()
     _tracing._idle.clear()
-    assert interrupted_before == (fit_few(model := build_tiny(), **other).curves, state_of(model))
+    expected = fit_few(model := build_tiny(), **other).curves, state_of(model)
+    assert after == expected
     assert store.restored == [False, False]
 
 
