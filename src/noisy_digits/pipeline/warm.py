@@ -141,6 +141,9 @@ def run_warm(arguments: Sequence[str]) -> int | None:
         except OSError as error:
             print(f"noisy-digits: the build's warm process is gone ({error}); this run starts cold", file=sys.stderr)
             return None
+        build = os.pidfd_open(os.getppid())
+        if connection not in select.select([connection, build], [], [])[0]:
+            return 1  # the build has ended, and with this process the fork will
         return (connection.recv(1) or b"\1")[0]  # nothing from a fork that was killed
 
 
@@ -258,4 +261,6 @@ def _restore_signals() -> None:
 
 
 if __name__ == "__main__":
+    from noisy_digits.pipeline.warm import serve  # this module under its own name, under which others import it
+
     serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
