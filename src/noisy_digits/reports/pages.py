@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nbformat
 
-from noisy_digits._files import RunRecord, read_metrics, read_record, write_text
+from noisy_digits._files import RunRecord, TrainingRecord, read_metrics, read_record, write_text
 from noisy_digits.errors import UserError
 from noisy_digits.formatting import format_duration
 from noisy_digits.pipeline.config import load_assignment
@@ -103,6 +103,20 @@ def _divergence_notices(folder: Path) -> list[str]:
     ]
 
 
+def _describe_trainings(trainings: Sequence[TrainingRecord]) -> str | None:
+    """Return how many trainings were made in a run, and how many were restored and where these were made."""
+    restored = [training for training in trainings if training["restored"]]
+    if not restored:
+        return f"{len(trainings)} made in this run" if trainings else None
+    days = _join(training["made"][:10] for training in restored)
+    revisions = _join(training["revision"] or "not under version control" for training in restored)
+    made = format_duration(sum(training["seconds"] for training in restored))
+    return (
+        f"{len(trainings) - len(restored)} made in this run, {len(restored)} restored, which were made in {made} on "
+        f"{days} at revision {revisions}"
+    )
+
+
 def _facts(record: RunRecord | None) -> dict[str, str | None]:
     if not record:
         return {}
@@ -112,5 +126,6 @@ def _facts(record: RunRecord | None) -> dict[str, str | None]:
         "peak memory": f"{record['peak_memory_mb']:,} MB",
         "device": record["device"],
         "threads": str(record["threads"]),
+        "trainings": _describe_trainings(record["trainings"]),
         **describe_origin([record]),
     }
