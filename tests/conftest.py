@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import hypothesis
@@ -185,6 +186,16 @@ def kernels_among(processes: list[psutil.Process]) -> list[psutil.Process]:
             if process.name() == "ipykernel" or "ipykernel_launcher" in " ".join(process.cmdline()):
                 kernels.append(process)
     return kernels
+
+
+def warm_processes(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Return those among processes that are, or are forks of, the warm one of a build."""
+    found = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if "noisy_digits.pipeline.warm" in process.cmdline():
+                found.append(process)
+    return found
 
 
 def copy_project(root: Path, *folders: str) -> Path:

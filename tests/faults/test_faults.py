@@ -27,6 +27,7 @@ from tests.conftest import (
     environment,
     noisy_digits,
     start,
+    warm_processes,
     write_notebook,
 )
 
@@ -66,11 +67,21 @@ def kill_one_of_its_processes(first, rng):
     rng.choice(children).kill()
 
 
+def kill_the_warm_process(first, rng):
+    """Kill what runs are forked from; the build goes on without it."""
+    while first.poll() is None and not (found := warm_processes(psutil.Process(first.pid).children())):
+        time.sleep(0.01)
+    found[0].kill()
+
+
+HITS = [kill_snakemake, interrupt, kill_everything, kill_one_of_its_processes, kill_the_warm_process]
+
+
 @pytest.mark.parametrize("number", range(20))
 def test_a_build_hit_at_any_moment_is_finished_by_the_next(small, uninterrupted, tmp_path, number):
     whole, seconds = uninterrupted
     rng = random.Random(number)
-    hit = [kill_snakemake, interrupt, kill_everything, kill_one_of_its_processes][number % 4]
+    hit = HITS[number % len(HITS)]
     root = shutil.copytree(small, tmp_path / "project")
     first = start(root)
     moment = rng.uniform(0, 0.9 * seconds)
@@ -79,7 +90,9 @@ def test_a_build_hit_at_any_moment_is_finished_by_the_next(small, uninterrupted,
     with contextlib.suppress(psutil.NoSuchProcess):
         hit(first, rng)
     first.wait(PATIENCE_S)
-    if hit is not kill_one_of_its_processes:  # which may be one that had done its work
+    if hit is kill_the_warm_process:
+        assert first.returncode == 0
+    elif hit is not kill_one_of_its_processes:  # which may be one that had done its work
         assert first.returncode != 0
     print(f"{hit.__name__} after {moment:.1f} s, {len(list(root.glob('results/**/metrics.json')))} runs made")
     done = build(root)
@@ -89,18 +102,83 @@ def test_a_build_hit_at_any_moment_is_finished_by_the_next(small, uninterrupted,
     assert not alive
 
 
-def test_every_notebook_gives_the_same_bytes_twice(copied, tmp_path):
-    """Every grid point, in another folder and with another number of runs at once."""
-    again = shutil.copytree(copied, tmp_path / "again")
-    for root, cores in ((copied, "2"), (again, "1")):
-        done = noisy_digits(root, "build", "--dataset", "digits", "--profile", "quick", "--cores", cores)
-        assert done.returncode == 0, done.stderr
-    results = contents(again)
-    assert len([path for path in results if path.name == "metrics.json"]) == len(plan_runs(copied, "quick"))
-    assert results == contents(copied)
+def build_quick(root, *options):
+    done = noisy_digits(root, "build", "--dataset", "digits", "--profile", "quick", *options)
+    assert done.returncode == 0, done.stderr
+    return contents(root), done.stderr
 
 
-def test_two_hundred_kernels_start_eight_at_a_time(toy):
+def forget_results(root):
+    """Remove results and pages; the trainings stay."""
+    for folder in ("results", "reports"):
+        shutil.rmtree(root / folder)
+
+
+def test_every_notebook_gives_the_same_bytes_cold_warm_restored_and_after_a_kill(copied, tmp_path):
+    """Every grid point, with other numbers of runs at once."""
+    root = shutil.copytree(copied, tmp_path / "again")
+    warmed, printed = build_quick(root, "--cores", "2")
+    assert "cold" not in printed
+    assert len([path for path in warmed if path.name == "metrics.json"]) == len(plan_runs(root, "quick"))
+    kept = {path.name for path in root.glob("trainings/*.npz")}
+    forget_results(root)
+    restored, _ = build_quick(root, "--cores", "1")
+    assert restored == warmed
+    records = [json.loads(path.read_text()) for path in root.glob("results/**/run.json")]
+    assert all(training["restored"] for record in records for training in record["trainings"])
+    assert {path.name for path in root.glob("trainings/*.npz")} == kept
+    forget_results(root)
+    first = start(root)
+    time.sleep(20)
+    kill_everything(first, random.Random(0))
+    first.wait(PATIENCE_S)
+    after_a_kill, _ = build_quick(root)
+    assert after_a_kill == warmed
+    (tmp_path / "cold").mkdir()
+    (tmp_path / "cold/profile.yaml").write_text(
+        "executor: local\ncores: 2\n"
+    )  # as on a cluster, without a warm process
+    cold, _ = build_quick(root, "--fresh", "--profile-dir", str(tmp_path / "cold"))
+    assert cold == warmed
+
+
+def test_damaged_trainings_are_made_again_with_the_same_result(small, uninterrupted, tmp_path):
+    whole, _ = uninterrupted
+    root = shutil.copytree(whole, tmp_path / "project")
+    forget_results(root)
+    entries = sorted(root.glob("trainings/*.npz"))
+    assert len(entries) >= 4
+    for place, entry in enumerate(entries):
+        content = entry.read_bytes()
+        other = entries[place - 1].read_bytes()
+        damaged = [content[: len(content) // 2], other, b"", content[:1000] + bytes(1000) + content[2000:]]
+        entry.write_bytes(damaged[place % len(damaged)])
+    made, _ = build_quick(root)
+    assert made == contents(whole)
+    records = [json.loads(path.read_text()) for path in root.glob("results/**/run.json")]
+    assert not any(training["restored"] for record in records for training in record["trainings"])
+    pages = [page.read_text() for page in root.glob("reports/**/*.html")]
+    assert sum("is damaged" in page for page in pages) >= 4
+    forget_results(root)
+    assert build_quick(root)[0] == made
+
+
+def test_two_hundred_runs_start_eight_at_a_time(toy):
+    described = {
+        "title": "Many",
+        "question": "Do all start?",
+        "order": 1,
+        "notebooks": {"1_measure": {"title": "Start", "grid": {"scale": [float(n) for n in range(200)]}}},
+    }
+    (toy / "params/toy.yml").write_text(yaml.safe_dump(described))
+    _, printed = build_quick(toy, "--cores", "8")
+    assert "cold" not in printed
+    assert len(list(toy.glob("results/**/metrics.json"))) == 200
+    _, alive = psutil.wait_procs(of_project(toy), timeout=PATIENCE_S)
+    assert not alive
+
+
+def test_two_hundred_kernels_start_cold_eight_at_a_time(toy):
     described = {
         "title": "Many",
         "question": "Do all start?",

@@ -21,6 +21,7 @@ from tests.conftest import (
     kernels_among,
     noisy_digits,
     start,
+    warm_processes,
     write_notebook,
 )
 
@@ -42,17 +43,16 @@ def find_outputs(root):
     return found
 
 
-def warm_processes(root):
+def warm_in(root):
     """Return the living processes that began as a warm one of a build in ``root``."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            mine = "noisy_digits.pipeline.warm" in process.cmdline() and str(root) in process.cwd()
-            if mine and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
+    return [process for process in warm_processes(psutil.process_iter()) if is_in(root, process)]
+
+
+def is_in(root, process):
+    try:
+        return str(root) in process.cwd() and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
 
 
 def test_a_build_is_warm_and_gives_the_bytes_of_cold_runs(toy, built_once):
@@ -116,7 +116,7 @@ def test_a_build_goes_on_cold_when_its_warm_process_ends(toy, stop):
     deadline = time.monotonic() + PATIENCE_S
     while not kernels_among(psutil.Process(going.pid).children(recursive=True)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    (first, *_) = [each for each in psutil.Process(going.pid).children() if each in warm_processes(toy)]
+    (first,) = warm_processes(psutil.Process(going.pid).children())
     getattr(first, stop)()
     _, printed = going.communicate(timeout=PATIENCE_S)
     assert going.returncode == 0, printed
@@ -128,9 +128,9 @@ def test_a_command_that_is_killed_takes_its_fork_and_its_kernel_with_it(toy):
     measure_with(toy, "import time", "time.sleep(1000)")
     going = start(toy)
     deadline = time.monotonic() + PATIENCE_S
-    while len(kernels_among(warm_processes(toy))) < 2 and time.monotonic() < deadline:
+    while len(kernels_among(warm_in(toy))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    kernels = kernels_among(warm_processes(toy))
+    kernels = kernels_among(warm_in(toy))
     assert len(kernels) == 2
     for command in psutil.Process(going.pid).children():
         if "run" in command.cmdline():
@@ -139,13 +139,13 @@ def test_a_command_that_is_killed_takes_its_fork_and_its_kernel_with_it(toy):
     assert not alive
     going.kill()
     going.wait()
-    _, alive = psutil.wait_procs(warm_processes(toy), timeout=PATIENCE_S)
+    _, alive = psutil.wait_procs(warm_in(toy), timeout=PATIENCE_S)
     assert not alive
 
 
 def test_nothing_of_the_warm_process_is_left_after_a_build(toy):
     build(toy)
-    _, alive = psutil.wait_procs(warm_processes(toy), timeout=PATIENCE_S)
+    _, alive = psutil.wait_procs(warm_in(toy), timeout=PATIENCE_S)
     assert not alive
 
 
