@@ -23,7 +23,7 @@ READY := .venv/.ready
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: conda help reports quick readme params-reference test test-faults test-slurm lint format bench lab clean
+.PHONY: conda help reports quick readme params-reference test test-all test-faults test-slurm lint format bench lab clean
 
 help: ## print this help
 	@echo 'make TARGET [DATASET=auto|mnist|fashion_mnist|digits] [PROFILE=full|quick] [CORES=n] [SEEDS=n] [PRECISION=float32|mixed_bfloat16] [FRESH=1] [PROFILE_DIR=folder]'
@@ -41,8 +41,11 @@ readme: $(READY) ## update the figures and verdicts in README.md from the result
 params-reference: $(READY) ## update docs/params.md, the reference of params files, from the code
 	@'$(BIN)'/noisy-digits params-reference > docs/params.md
 
-test: $(READY) ## run the tests and show which lines of the package they cover
-	@'$(BIN)'/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term
+test: $(READY) ## run the tests that every change needs: minutes
+	@'$(BIN)'/python -m pytest --numprocesses auto --dist loadfile
+
+test-all: $(READY) ## run all tests but those of faults, and show which lines of the package they cover
+	@'$(BIN)'/python -m pytest -m 'not faults and not slurm' --numprocesses auto --dist loadfile --cov --cov-report=term
 
 test-faults: $(READY) ## kill builds, fill disks, take memory away: half an hour
 	@'$(BIN)'/python -m pytest -m faults
