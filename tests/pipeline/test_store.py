@@ -18,6 +18,7 @@ RECORD = {
     "seconds": 1.5,
     "peak_memory_mb": 100,
     "threads": 1,
+    "onednn": True,
     "device": None,
     "trainings": [],
     "precision": "float32",

@@ -57,6 +57,7 @@ RECORD = {
     "seconds": 41.0,
     "peak_memory_mb": 1200,
     "threads": 1,
+    "onednn": True,
     "device": "CPU",
     "trainings": [],
     "precision": "float32",
