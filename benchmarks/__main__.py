@@ -193,7 +193,7 @@ def compare_speed(measured: dict[str, Steps]) -> list[float]:
 
 def predict_build(measured: dict[str, Steps], seconds_per_run: float) -> str:
     """Return how long a build of the whole suite on MNIST takes, with all its seeds, as a sentence."""
-    plan = plan_runs(building.ROOT, "full")
+    plan = plan_runs(building.ROOT, "full", dataset="mnist")
     times = []
     for way in (PACKED, BFLOAT16):
         trained = sum(
@@ -214,7 +214,7 @@ def write_limits(measured: dict[str, Steps], peak: float) -> None:
     the notebook if all its runs take the same. ``peak`` is the largest memory of a run in bytes.
     """
     per_seed: dict[str, dict[str, int]] = {}
-    for run in plan_runs(building.ROOT, "full"):
+    for run in plan_runs(building.ROOT, "full", dataset="mnist"):
         milliseconds = sum(case.count_steps(run) * measured[name].median(PACKED) for name, case in CASES.items())
         seconds = milliseconds * training.N_CORES / 1000 / run.parameters.get("n_seeds", 1)
         per_seed.setdefault(f"{run.assignment}/{run.notebook}", {})[run.path] = round(seconds)

@@ -104,7 +104,7 @@ def measure_memory(folder: Path) -> dict[str, float]:
     The runs that they depend on are measured too.
     """
     copy_with_one_epoch(folder)
-    plan = {run.path: run for run in plan_runs(folder, "quick")}
+    plan = {run.path: run for run in plan_runs(folder, "quick", dataset="mnist")}
     last = {(run.assignment, run.notebook): run for run in plan.values() if "n_seeds" in run.parameters}
     peaks = {}
     for path in dict.fromkeys(path for run in last.values() for path in (*run.depends_on, run.path)):
@@ -118,7 +118,7 @@ def measure_memory(folder: Path) -> dict[str, float]:
 def time_run(folder: Path) -> float:
     """Return the seconds of one run with its page, without the cell that trains: the median of 5."""
     copy_with_grid(folder, 1)
-    (run,) = plan_runs(folder, "quick")
+    (run,) = plan_runs(folder, "quick", dataset=COLLECTION.dataset)
     executed = folder / "results" / COLLECTION.name / run.path / "notebook.ipynb"
     seconds = []
     for _ in range(5):
@@ -130,7 +130,7 @@ def time_run(folder: Path) -> float:
 
 def time_page(folder: Path) -> float:
     """Return the seconds to render the page of the run in ``folder``: the median of 5."""
-    (run,) = plan_runs(folder, "quick")
+    (run,) = plan_runs(folder, "quick", dataset=COLLECTION.dataset)
     seconds = []
     for _ in range(5):
         start = time.perf_counter()
@@ -177,7 +177,7 @@ def _measure_plan(folder: Path, n_points: int) -> PlanningCost:
     settings = (f"collection={COLLECTION.name}", "dataset=digits", "profile=quick", "precision=float32")
     snakemake = ["-m", "snakemake", "--snakefile", SNAKEFILE, "--cores", "1", "--quiet", "all", "--config", *settings]
     start = time.perf_counter()
-    first, *others = plan_runs(folder, "quick")
+    first, *others = plan_runs(folder, "quick", dataset=COLLECTION.dataset)
     checking = time.perf_counter() - start
     planning, _ = _time_python(folder, *snakemake, "--dry-run")
     time_command(folder, "run", first.path)

@@ -50,7 +50,7 @@ REMEDIES = {
 def build(arguments: argparse.Namespace) -> None:
     """Make every run, page and index that is missing or out of date."""
     root = find_project_root()
-    plan = plan_runs(root, arguments.profile, arguments.seeds)
+    plan = plan_runs(root, arguments.profile, arguments.seeds)  # finds mistakes before data are searched
     notebooks = dict.fromkeys(f"{run.assignment}/{run.notebook}" for run in plan)
     if arguments.only and arguments.only not in notebooks:
         raise UserError(f"--only {arguments.only}: no such notebook{did_you_mean(arguments.only, notebooks)}")
@@ -58,7 +58,9 @@ def build(arguments: argparse.Namespace) -> None:
     free = shutil.disk_usage(root).free / 1e6
     if free < REQUIRED_MB:
         raise UserError(f"{root}: its disk has {free:.0f} MB free, and a build needs {REQUIRED_MB} MB. Free some space")
-    collection = _find_collection(root, arguments)
+    dataset = load_datasets(read_project(root)).resolve_dataset(arguments.dataset)
+    collection = Collection(dataset, arguments.profile, arguments.precision)
+    plan = plan_runs(root, arguments.profile, arguments.seeds, dataset)
     folder = root / "results" / collection.name
     acquire_lock(folder, wait=False)
     write_plan(folder, plan)
@@ -81,11 +83,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.of_build:
         end_with_starter()
     root = find_project_root()
-    plan = plan_runs(root, arguments.profile, arguments.seeds)
-    runs = {run.path: run for run in plan}
-    if arguments.path not in runs:
-        raise UserError(f"params/ plans no run {arguments.path}{did_you_mean(arguments.path, runs)}")
-    planned, collection = runs[arguments.path], _collection(root, arguments)
+    plan, collection = _plan_collection(root, arguments, arguments.path)
+    planned = next(run for run in plan if run.path == arguments.path)
     check_renderable(root, planned)
     if not arguments.of_build:
         write_plan(root / "results" / collection.name, plan)
@@ -100,7 +99,7 @@ def index(arguments: argparse.Namespace) -> None:
     from noisy_digits.reports.index import write_index
 
     root = find_project_root()
-    write_index(root, plan_runs(root, arguments.profile, arguments.seeds), _collection(root, arguments))
+    write_index(root, *_plan_collection(root, arguments))
 
 
 def readme(arguments: argparse.Namespace) -> None:
@@ -108,7 +107,7 @@ def readme(arguments: argparse.Namespace) -> None:
     from noisy_digits.reports.readme import update_readme
 
     root = find_project_root()
-    update_readme(root, plan_runs(root, arguments.profile, arguments.seeds), _collection(root, arguments))
+    update_readme(root, *_plan_collection(root, arguments))
 
 
 def show_data(arguments: argparse.Namespace) -> None:
@@ -133,17 +132,23 @@ def show_params_reference(arguments: argparse.Namespace) -> None:
     print(reference.render(), end="")
 
 
-def _find_collection(root: Path, arguments: argparse.Namespace) -> Collection:
-    """Return the collection to build; its data set is found or downloaded."""
-    dataset = load_datasets(read_project(root)).resolve_dataset(arguments.dataset)
-    return Collection(dataset, arguments.profile, arguments.precision)
+def _plan_collection(
+    root: Path, arguments: argparse.Namespace, path: str | None = None
+) -> tuple[list[Run], Collection]:
+    """Return the plan and the collection that the options name. Raises UserError if no run of the plan has ``path``.
 
-
-def _collection(root: Path, arguments: argparse.Namespace) -> Collection:
-    """Return the collection that the options name; a data set is searched for only if the option is "auto"."""
-    if arguments.dataset not in load_datasets(read_project(root)).DATASET_NAMES:
-        return _find_collection(root, arguments)
-    return Collection(arguments.dataset, arguments.profile, arguments.precision)
+    A data set is searched for only if the option is "auto", after every mistake in the params files was found.
+    """
+    datasets = load_datasets(read_project(root))
+    dataset = arguments.dataset if arguments.dataset in datasets.DATASET_NAMES else None
+    plan = plan_runs(root, arguments.profile, arguments.seeds, dataset)
+    paths = [run.path for run in plan]
+    if path not in (None, *paths):
+        raise UserError(f"params/ plans no run {path}{did_you_mean(path, paths)}")
+    if dataset is None:
+        dataset = datasets.resolve_dataset(arguments.dataset)
+        plan = plan_runs(root, arguments.profile, arguments.seeds, dataset)
+    return plan, Collection(dataset, arguments.profile, arguments.precision)
 
 
 def _check_profile_dir(folder: Path) -> Path:

@@ -119,7 +119,7 @@ def test_every_notebook_gives_the_same_bytes_cold_warm_restored_and_after_a_kill
     root = shutil.copytree(copied, tmp_path / "again")
     warmed, printed = build_quick(root, "--cores", "2")
     assert "cold" not in printed
-    assert len([path for path in warmed if path.name == "metrics.json"]) == len(plan_runs(root, "quick"))
+    assert len([path for path in warmed if path.name == "metrics.json"]) == len(plan_runs(root, "quick", dataset="digits"))
     kept = {path.name for path in root.glob("trainings/*.npz")}
     forget_results(root)
     restored, _ = build_quick(root, "--cores", "1")
@@ -186,7 +186,7 @@ def test_two_hundred_kernels_start_cold_eight_at_a_time(toy):
         "notebooks": {"1_measure": {"title": "Start", "grid": {"scale": [float(n) for n in range(200)]}}},
     }
     (toy / "params/toy.yml").write_text(yaml.safe_dump(described))
-    paths = [run.path for run in plan_runs(toy, "quick")]
+    paths = [run.path for run in plan_runs(toy, "quick", dataset="digits")]
 
     def run(path):
         return noisy_digits(toy, "run", path, "--dataset", "digits", "--profile", "quick")

@@ -198,7 +198,7 @@ def test_a_build_on_a_cluster_survives_the_loss_of_a_node_and_gives_the_same_byt
     assert {job["JobState"] for job in done.values()} == {"COMPLETED"}
     assert {job["NodeList"] for job in done.values()} == set(NODES)
     assert (done[hit]["NodeList"], done[hit]["Restarts"]) == ("n1", "1")
-    assert len(done) == len(plan_runs(root, "quick"))
+    assert len(done) == len(plan_runs(root, "quick", dataset="digits"))
 
 
 def test_a_run_asks_for_the_gpu_that_a_profile_names(cluster, toy, tmp_path):
@@ -207,7 +207,7 @@ def test_a_run_asks_for_the_gpu_that_a_profile_names(cluster, toy, tmp_path):
     _, printed = building.communicate(timeout=PATIENCE_S)
     assert building.returncode == 0, printed.decode()
     asked = [job for job in jobs(cluster) if job["JobId"] not in before]
-    assert len(asked) == len(plan_runs(toy, "quick"))
+    assert len(asked) == len(plan_runs(toy, "quick", dataset="digits"))
     assert all(re.fullmatch("gres.gpu:1", job["TresPerNode"]) for job in asked)
 
 

@@ -42,12 +42,12 @@ def index(quick):
 def test_the_quick_build_makes_a_page_for_every_grid_point(quick):
     reports = quick / "reports" / COLLECTION
     pages = {str(page.relative_to(reports)).removesuffix(".html") for page in reports.rglob("*.html")}
-    assert pages == {run.path for run in plan_runs(quick, "quick")} | {"index"}
+    assert pages == {run.path for run in plan_runs(quick, "quick", dataset="digits")} | {"index"}
 
 
 def test_a_run_records_which_device_trained(quick):
     """Those that have epochs do train."""
-    for run in plan_runs(quick, "quick"):
+    for run in plan_runs(quick, "quick", dataset="digits"):
         record = read_record(quick / "results" / COLLECTION / run.path)
         assert record["device"] == (training.device_name() if "epochs" in run.parameters else None), run.path
 
@@ -181,7 +181,7 @@ def test_the_index_shows_a_key_figure_and_every_reported_number_of_each_assignme
 
 def test_every_link_of_the_index_leads_to_a_page(quick, index):
     links = set(re.findall(r'href="([^"#]+\.html)"', index))
-    assert len(links) == len(plan_runs(quick, "quick"))
+    assert len(links) == len(plan_runs(quick, "quick", dataset="digits"))
     assert all((quick / "reports" / COLLECTION / unquote(link)).is_file() for link in links)
 
 

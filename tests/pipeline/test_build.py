@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from noisy_digits import results
-from noisy_digits._files import is_complete
+from noisy_digits._files import is_complete, read_record
 from noisy_digits.errors import UserError
 from noisy_digits.pipeline.plan import plan_runs
 from noisy_digits.pipeline.status import run_statuses
@@ -81,6 +81,22 @@ def test_build_makes_every_result_every_page_the_plan_and_the_index(built):
     assert float(rows[0]["value"]) == pytest.approx(0.5 / 1.5)
     plan = json.loads((built / "results/digits-quick/plan.json").read_text())["notebooks"]
     assert list(map(len, plan.values())) == [4, 1]
+
+
+def test_an_override_for_the_data_set_of_a_build_makes_its_runs_again(built):
+    before, params = timestamps(built), built / "params/toy.yml"
+    override = "{where: {dataset: %s, scale: 0.5}, set: {noise_level: %s}, note: More noise than usual.}"
+    added = "".join(f"      - {override % each}\n" for each in (("digits", 0.2), ("mnist", 0.3)))
+    params.write_text(params.read_text().replace("    overrides:\n", f"    overrides:\n{added}"))
+    assert build(built).returncode == 0
+    points = [f"toy/1_measure/recipe~{recipe}/scale~0.5" for recipe in ("as_submitted", "corrected")]
+    assert {path for path in made_since(built, before) if path.endswith(".json")} == {
+        f"{path}/metrics.json" for path in (*points, "toy/2_summary")
+    }
+    for path in points:
+        assert read_record(built / "results/digits-quick" / path)["parameters"]["noise_level"] == 0.2
+    noted = {page for page in built.glob("reports/**/*.html") if "More noise than usual." in page.read_text()}
+    assert noted == {built / f"reports/digits-quick/{path}.html" for path in points}
 
 
 def test_build_needs_only_notebooks_and_params(toy):
@@ -217,7 +233,7 @@ def test_the_index_decides_claims_and_compares_reported_numbers_in_the_reference
     for folder in ("results", "reports"):
         (toy / folder / "digits-quick").rename(toy / folder / "mnist")
     with contextlib.chdir(toy):
-        write_index(toy, plan_runs(toy, "quick", 3), Collection("mnist"))
+        write_index(toy, plan_runs(toy, "quick", 3, "mnist"), Collection("mnist"))
     words = " ".join(re.sub(r"<[^>]+>", " ", (toy / "reports/mnist/index.html").read_text()).split())
     assert re.search(r"Accuracy falls with the scale every change of .* &lt; 0 supported", words)
     assert re.search(r"test accuracy at scale 0.5 &lt; 0.5 artefact", words)
@@ -227,7 +243,7 @@ def test_the_index_decides_claims_and_compares_reported_numbers_in_the_reference
 
 
 def test_run_statuses_make_a_summary_stale_whose_runs_are_not_as_planned(built):
-    plan = plan_runs(built, "quick")
+    plan = plan_runs(built, "quick", dataset="digits")
     folder = built / "results/digits-quick"
     assert set(run_statuses(folder, plan).values()) == {"ok"}
     (folder / plan[0].path / "metrics.json").unlink()
@@ -314,7 +330,7 @@ def test_damaged_results_are_named_and_made_again(built, monkeypatch, name, cont
     file.write_text(content)
     monkeypatch.chdir(built)
     with pytest.raises(UserError, match=rf"scale~0\.5/{name} is damaged .*: delete it and run `make reports` again$"):
-        write_index(built, plan_runs(built, "quick"), Collection("digits", "quick"))
+        write_index(built, plan_runs(built, "quick", dataset="digits"), Collection("digits", "quick"))
     assert is_complete(file.parent) == (name == "metrics.json")
 
 

@@ -54,6 +54,13 @@ def test_build_refuses_a_profile_that_cannot_be_used(toy, tmp_path, monkeypatch,
     assert message in printed
 
 
+@pytest.mark.parametrize("arguments", [("build",), ("index",), ("run", "toy/2_summary")])
+def test_a_mistake_in_a_params_file_is_found_before_data_are_searched(toy, arguments):
+    params = toy / "params/toy.yml"
+    params.write_text(params.read_text().replace("scale: 2.0}, set: {epochs", "dataset: digits}, set: {epoch"))
+    assert "did you mean epochs?" in refuse(toy, *arguments)
+
+
 def test_a_project_without_data_sets_refuses_to_name_one(toy):
     (toy / "project.yml").unlink()
     assert "project.yml names no `datasets`" in refuse(toy, "build", "--dataset", "digits")

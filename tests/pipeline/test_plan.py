@@ -3,12 +3,14 @@ import copy
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from noisy_digits.data import DATASET_NAMES
 from noisy_digits.errors import UserError
 from noisy_digits.pipeline.plan import check_path_component, plan_runs
 
@@ -23,8 +25,8 @@ from ..conftest import (
 )
 
 
-def by_path(root, profile="full", n_seeds=None):
-    return {run.path: run for run in plan_runs(root, profile, n_seeds)}
+def by_path(root, profile="full", n_seeds=None, dataset=None):
+    return {run.path: run for run in plan_runs(root, profile, n_seeds, dataset)}
 
 
 def change(root, old, new):
@@ -65,9 +67,29 @@ def test_the_quick_profile_wins_over_overrides_and_n_seeds_over_all(toy):
     assert by_path(toy, "quick", n_seeds=5)[path].parameters["n_seeds"] == 5
 
 
-def test_plan_runs_refuses_an_unknown_profile(toy):
+def test_a_note_belongs_to_a_run_unless_the_quick_profile_or_n_seeds_replaces_all_values_of_its_override(toy):
+    change(toy, "set: {epochs: 7}", "set: {epochs: 7, n_seeds: 1}, note: One long training.")
+    path = "toy/1_measure/recipe~as_submitted/scale~2.0"
+    assert by_path(toy)[path].notes == by_path(toy, n_seeds=5)[path].notes == ("One long training.",)
+    assert by_path(toy, "quick")[path].notes == ()
+    before = by_path(toy)
+    change(toy, "One long training.", "One very long training.")
+    assert [key for key, run in by_path(toy).items() if run.fingerprint != before[key].fingerprint] == [path]
+
+
+def test_an_override_for_a_data_set_needs_data_sets(toy):
+    change(toy, "scale: 2.0}, set", "dataset: digits}, set")
+    assert len(plan_runs(toy, "full")) == 5
+    (toy / "project.yml").unlink()
+    with pytest.raises(UserError, match=r"toy\.yml: .*where\.dataset: project\.yml names no `datasets`; leave"):
+        plan_runs(toy, "full")
+
+
+def test_plan_runs_refuses_an_unknown_profile_or_data_set(toy):
     with pytest.raises(UserError, match=r'unknown profile "quik"; did you mean quick\?'):
         plan_runs(toy, "quik")
+    with pytest.raises(UserError, match=r'unknown dataset "mnits"; did you mean mnist\?'):
+        plan_runs(toy, "full", dataset="mnits")
 
 
 def test_a_run_depends_on_every_point_and_knows_the_reported_numbers(toy):
@@ -138,6 +160,8 @@ BAD = {
     "a coordinate of the grid": ("    n_seeds: 2", "    n_seeds: 2\n    coordinates: [scale]", r"grid and coordinates: scale appears twice"),
     "a headline elsewhere": ("    n_seeds: 2", "    n_seeds: 2\n    headline_at: {level: 1}", r"headline_at\.level: not a coordinate"),
     "an override off the grid": ("scale: 2.0}, set", "scale: 9.0}, set", r"where\.scale: 9\.0 is not in the grid \(there"),
+    "an override for no data set": ("scale: 2.0}, set", "dataset: digit}, set", r'dataset "digit"; did you mean digits\?'),
+    "an override elsewhere": ("scale: 2.0}, set: {epochs", "dataset: mnist}, set: {epoch", r"overrides\.epoch: .*did you mean"),
     "a reported number from nowhere": ("{recipe: as_submitted, scale: 0.5, t", "{scale: 0.5, t", r"reported: .*does not give its recipe"),
     "a reported number as text": ("test_accuracy: 0.25}", "test_accuracy: '0.25'}", r"reported\.test_accuracy: '0\.25': text, not a number"),
     "an unknown notebook": ("  2_summary:", "  2_sumary:", r"no notebook notebooks/toy/2_sumary\.ipynb; did you mean 2_summary"),
@@ -177,6 +201,7 @@ claims:
       greater_than: 0.0, cause: c}
 """
 TOY = yaml.safe_load(f"{TOY_PARAMS}cover_figure: 2_summary\n{CLAIMS}")
+TOY["notebooks"]["1_measure"]["overrides"].append({"where": {"dataset": "digits"}, "set": {"n_seeds": 1}, "note": "n"})
 TOY["notebooks"]["1_measure"] |= {
     "coordinates": ["level"],
     "headline_at": {"level": 0.5},
@@ -222,6 +247,32 @@ def test_plan_runs_rejects_arbitrary_yaml_in_one_line_that_names_the_file(projec
         refused = str(error)
     assert refused.startswith("toy.yml")
     assert "\n" not in refused
+
+
+SELECTORS = {"dataset": DATASET_NAMES, "recipe": ("as_submitted", "corrected"), "scale": (0.5, 2.0)}
+
+
+@given(
+    where=st.fixed_dictionaries({}, optional={key: st.sampled_from(each) for key, each in SELECTORS.items()}).filter(
+        bool
+    ),
+    dataset=st.none() | st.sampled_from(DATASET_NAMES),
+)
+def test_an_override_changes_the_runs_that_it_selects_and_no_others(project, where, dataset):
+    described = copy.deepcopy(TOY)
+    plans = []
+    for override in ([], [{"where": where, "set": {"noise_level": 0.2}, "note": "More noise."}]):
+        described["notebooks"]["1_measure"]["overrides"] += override
+        (project / "params/toy.yml").write_text(yaml.safe_dump(described))
+        plans.append(plan_runs(project, "full", dataset=dataset))
+    for before, after in zip(*plans, strict=True):
+        selected = after.notebook == "1_measure" and where.items() <= {**after.point, "dataset": dataset}.items()
+        parameters, notes = {**before.parameters, "noise_level": 0.2}, (*before.notes, "More noise.")
+        assert after == (replace(before, parameters=parameters, notes=notes) if selected else before)
+
+
+def test_the_study_on_mnist_has_no_overrides_of_its_own():
+    assert plan_runs(REPOSITORY, "full", dataset="mnist") == plan_runs(REPOSITORY, "full")
 
 
 @given(st.text(max_size=20))

@@ -6,11 +6,13 @@ import pytest
 
 from noisy_digits._files import read_metrics, write_metrics
 from noisy_digits.errors import UserError
+from noisy_digits.pipeline.plan import plan_runs
 from noisy_digits.pipeline.status import run_statuses
 from noisy_digits.pipeline.store import Collection
+from noisy_digits.reports.index import write_index
 from noisy_digits.reports.pages import check_renderable, notices, refresh_pages, write_page
 
-from .toy import FULL, fail_run, write_notebook
+from .toy import FULL, PARAMS, fail_run, write_notebook
 
 
 def refresh(root, runs):
@@ -78,6 +80,17 @@ def test_refresh_pages_writes_pages_that_are_older_than_the_renderer_and_no_othe
     refresh(root, runs)
     assert old.read_text()
     assert not new.read_text()
+
+
+def test_a_note_is_on_the_pages_of_its_override_and_nowhere_else(project):
+    root, _ = project
+    override = '{where: {scale: 2.0}, set: {factor: 3.0}, note: "Three > two."}'
+    (root / "params/toy.yml").write_text(PARAMS.replace("    coord", f"    overrides: [{override}]\n    coord"))
+    write_index(root, plan_runs(root, "full"), FULL)
+    pages = (root / "reports/full").glob("**/*.html")
+    assert {
+        str(page.relative_to(root / "reports/full")) for page in pages if "Three &gt; two." in page.read_text()
+    } == {f"toy/1_measure/recipe~{recipe}/scale~2.0.html" for recipe in ("original", "corrected")}
 
 
 def test_write_page_takes_the_executed_notebook(project):

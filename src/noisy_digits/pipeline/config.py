@@ -27,10 +27,14 @@ Values = dict[str, JsonValue]
 
 
 class Override(StrictModel):
-    """Parameters with other values at some grid points."""
+    """Parameters with other values at some grid points, on one data set, or both."""
 
-    where: Values = Field(min_length=1, description="Grid values that select the grid points.")
+    where: Values = Field(
+        min_length=1,
+        description="Grid values that select the grid points; `dataset` selects a data set of the project.",
+    )
     set: Values = Field(min_length=1, description="Parameters and their values there.")
+    note: str = Field(default="", description="Sentence at the top of the pages of the runs that have these values.")
 
 
 class Reference(StrictModel):

@@ -4,7 +4,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,9 @@ from pydantic import AfterValidator
 
 from noisy_digits.errors import UserError, check_name, did_you_mean
 from noisy_digits.pipeline.config import AssignmentConfig, Claim, NotebookConfig, Scalar, Values, load_assignments
+from noisy_digits.pipeline.datasets import load_datasets
 from noisy_digits.pipeline.parameters import Parameter, read_parameters, validate_parameter
+from noisy_digits.project import read_project
 from noisy_digits.registry import Registry
 
 PROFILES = ("full", "quick")
@@ -26,14 +28,16 @@ Types = Mapping[str, Any]
 class Run:
     """One notebook at one grid point, with all its seeds: one job of Snakemake.
 
-    ``point`` holds the grid values, ``parameters`` every parameter of the notebook, ``depends_on`` the paths of the
-    runs whose results it reads, and ``reference_values`` the reported and published numbers of these.
+    ``point`` holds the grid values, ``parameters`` every parameter of the notebook, ``notes`` what the params file says
+    about them, ``depends_on`` the paths of the runs whose results it reads, and ``reference_values`` the reported and
+    published numbers of these.
     """
 
     assignment: str
     notebook: str
     point: Mapping[str, Any]
     parameters: Mapping[str, Any]
+    notes: tuple[str, ...]
     depends_on: tuple[str, ...]
     reference_values: tuple[Mapping[str, Any], ...]
     headline_metric: str | None
@@ -47,17 +51,21 @@ class Run:
 
     @property
     def fingerprint(self) -> str:
-        """Everything in the params files that its result depends on, as one line of JSON."""
-        return json.dumps([self.parameters, self.reference_values, self.coordinates], sort_keys=True)
+        """Everything in the params files that its result and its page depend on, as one line of JSON."""
+        return json.dumps([self.parameters, self.notes, self.reference_values, self.coordinates], sort_keys=True)
 
 
-def plan_runs(root: Path, profile: str, n_seeds: int | None = None) -> list[Run]:
+def plan_runs(root: Path, profile: str, n_seeds: int | None = None, dataset: str | None = None) -> list[Run]:
     """Return every run of the project at ``root``, in the order of the params files.
 
-    ``profile`` is one of ``PROFILES``; ``n_seeds`` replaces every notebook's own number of seeds. Raises UserError for
-    the first mistake in the params files or in the parameters cells of the notebooks.
+    ``profile`` is one of ``PROFILES``; ``n_seeds`` replaces every notebook's own number of seeds. ``dataset`` is that
+    of the collection; it changes parameters, never the paths of the runs. Without it every mistake is found, too.
+    Raises UserError for the first mistake in the params files or in the parameters cells of the notebooks.
     """
     check_name("profile", profile, PROFILES)
+    datasets = load_datasets(read_project(root)).DATASET_NAMES
+    if dataset is not None:
+        check_name("dataset", dataset, datasets)
     planned: dict[str, list[Run]] = {}
     references: dict[str, list[Values]] = {}
     for name, assignment in load_assignments(root).items():
@@ -75,14 +83,16 @@ def plan_runs(root: Path, profile: str, n_seeds: int | None = None) -> list[Run]
                     notebook=key,
                     point=point,
                     parameters=values,
+                    notes=notes,
                     depends_on=tuple(run.path for other in read for run in planned[other]),
                     reference_values=tuple(row for other in read for row in references[other]),
                     headline_metric=notebook.headline_metric,
                     headline_at=notebook.headline_at,
                     coordinates=tuple(notebook.coordinates),
                 )
-                for point, values in _expand(assignment, notebook, cells[key], profile, n_seeds, where)
+                for point, values, notes in _expand(assignment, notebook, cells[key], profile, n_seeds, dataset, where)
             ]
+            _check_overrides(notebook, cells[key], datasets, f"{where}.overrides")
             published = [reference.model_dump() for reference in notebook.literature]
             references[f"{name}/{key}"] = [*notebook.reported, *published]
         for key, claim in assignment.claims.items():
@@ -121,9 +131,13 @@ def _expand(
     cell: Parameters,
     profile: str,
     n_seeds: int | None,
+    dataset: str | None,
     where: str,
-) -> Iterator[tuple[Values, Values]]:
-    """Yield each grid point with the values of all parameters there. Later layers override earlier ones."""
+) -> Iterator[tuple[Values, Values, tuple[str, ...]]]:
+    """Yield each grid point with the values of all parameters there, and the notes of the overrides among these.
+
+    Later layers override earlier ones.
+    """
     types = {name: parameter.annotation for name, parameter in cell.items()}
     columns = _column_types(assignment, notebook, cell, f"{where}.grid")
     _check_references(notebook, columns, where)
@@ -137,17 +151,23 @@ def _expand(
     for combination in itertools.product(*grid.values()):
         point = dict(zip(grid, combination, strict=True))
         recipe = assignment.recipes.get(point.get("recipe", ""), {})
-        values = {name: parameter.default for name, parameter in cell.items()} | seeds
-        for origin, layer in (
-            ("fixed", notebook.fixed),
-            ("recipe", {key: value for key, value in recipe.items() if key in cell}),
-            ("grid", {key: value for key, value in point.items() if key != "recipe"}),
-            *(("overrides", each.set) for each in notebook.overrides if each.where.items() <= point.items()),
-            ("quick", quick if profile == "quick" else {}),
-            ("SEEDS", dict.fromkeys(seeds, n_seeds) if n_seeds is not None else {}),
+        selectors = point | {"dataset": dataset}
+        values, notes = {name: parameter.default for name, parameter in cell.items()} | seeds, {}
+        for origin, layer, note in (
+            ("fixed", notebook.fixed, ""),
+            ("recipe", {key: value for key, value in recipe.items() if key in cell}, ""),
+            ("grid", {key: value for key, value in point.items() if key != "recipe"}, ""),
+            *(
+                ("overrides", each.set, each.note)
+                for each in notebook.overrides
+                if each.where.items() <= selectors.items()
+            ),
+            ("quick", quick if profile == "quick" else {}, ""),
+            ("SEEDS", dict.fromkeys(seeds, n_seeds) if n_seeds is not None else {}, ""),
         ):
             values |= _validate(types, layer, f"{where}.{origin}")
-        yield point, values
+            notes |= dict.fromkeys(layer, note)
+        yield point, values, tuple(dict.fromkeys(filter(None, notes.values())))
 
 
 def _column_types(assignment: AssignmentConfig, notebook: NotebookConfig, cell: Parameters, where: str) -> Types:
@@ -180,11 +200,22 @@ def _validate_grid(notebook: NotebookConfig, columns: Types, where: str) -> dict
         value, times = Counter(grid[key]).most_common(1)[0]
         if times > 1:
             raise UserError(f"{where}.grid.{key}: {value} appears twice")
-    for key, value in (item for override in notebook.overrides for item in override.where.items()):
-        if value not in grid.get(key, []):
-            place = f"not in the grid (there: {grid[key]}); change both" if key in grid else "not in the grid"
-            raise UserError(f"{where}.overrides: where.{key}: {value} is {place}")
     return grid
+
+
+def _check_overrides(notebook: NotebookConfig, cell: Parameters, datasets: Sequence[str], where: str) -> None:
+    """Check every override, those for other data sets included."""
+    types, grid = {name: parameter.annotation for name, parameter in cell.items()}, notebook.grid
+    for override in notebook.overrides:
+        _validate(types, override.set, where)
+        for key, value in override.where.items():
+            if key == "dataset" and not datasets:
+                raise UserError(f"{where}: where.dataset: project.yml names no `datasets`; leave the data set out")
+            if key == "dataset" and value not in datasets:
+                raise UserError(f'{where}: where.dataset: unknown dataset "{value}"{did_you_mean(value, datasets)}')
+            if key != "dataset" and value not in grid.get(key, []):
+                place = f"not in the grid (there: {grid[key]}); change both" if key in grid else "not in the grid"
+                raise UserError(f"{where}: where.{key}: {value} is {place}")
 
 
 def _check_references(notebook: NotebookConfig, columns: Types, where: str) -> None:

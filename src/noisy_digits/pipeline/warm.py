@@ -144,7 +144,10 @@ def run_warm(arguments: Sequence[str]) -> int | None:
         build = os.pidfd_open(os.getppid())
         if connection not in select.select([connection, build], [], [])[0]:
             return 1  # the build has ended, and with this process the fork will
-        return (connection.recv(1) or b"\1")[0]  # nothing from a fork that was killed
+        if status := connection.recv(1):
+            return status[0]
+        print(f"noisy-digits: {' '.join(arguments)}: was killed, or memory ran out", file=sys.stderr)
+        return 1
 
 
 def serve(listener: socket.socket, imports: Sequence[str]) -> None:

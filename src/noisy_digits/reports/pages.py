@@ -55,7 +55,7 @@ def write_page(root: Path, run: Run, collection: Collection) -> Path:
         nbformat.read(folder / "notebook.ipynb", as_version=4),
         title=load_assignment(root / "params" / f"{run.assignment}.yml").title,
         point=run.point,
-        notices=[*notices(root, collection), *_divergence_notices(folder)],
+        notices=[*notices(root, collection), *run.notes, *_divergence_notices(folder)],
         failed=run_status(folder, run) == "failed",
         facts=_facts(read_record(folder)),
         home="../" * run.path.count("/") + "index.html",
