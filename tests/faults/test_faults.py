@@ -119,7 +119,9 @@ def test_every_notebook_gives_the_same_bytes_cold_warm_restored_and_after_a_kill
     root = shutil.copytree(copied, tmp_path / "again")
     warmed, printed = build_quick(root, "--cores", "2")
     assert "cold" not in printed
-    assert len([path for path in warmed if path.name == "metrics.json"]) == len(plan_runs(root, "quick", dataset="digits"))
+    assert len([path for path in warmed if path.name == "metrics.json"]) == len(
+        plan_runs(root, "quick", dataset="digits")
+    )
     kept = {path.name for path in root.glob("trainings/*.npz")}
     forget_results(root)
     restored, _ = build_quick(root, "--cores", "1")
