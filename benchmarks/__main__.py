@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from benchmarks import building, training
 from benchmarks.training import BFLOAT16, BUSY, CASES, LOOSE, PACKED, PLAIN, WAYS
+from noisy_digits._environment import find_vector_instructions
 from noisy_digits.data import locate_dataset
 from noisy_digits.pipeline.plan import plan_runs
 
@@ -25,13 +26,15 @@ INTRODUCTION = """\
 # What the suite costs
 
 Made by `make bench` on {cores} processors, TensorFlow {tensorflow}, Keras {keras}. Run it on an idle machine.
-One 2048³ matrix product runs at {float32:.0f} GFLOP/s in float32 and {bfloat16:.0f} in bfloat16.
+One 2048³ matrix product runs at {float32:.0f} GFLOP/s in float32 and {bfloat16:.0f} in bfloat16; the processor has
+{instructions}.
 
 ## A training step
 
-*plain* is Keras's `fit` at its defaults, in one process on all processors, as the write-ups call it. *ours* is
-`training.fit` in the same way. *packed* is ours with one process per processor, each on one thread, as the build runs
-them. *not deterministic* is packed without TensorFlow's deterministic operations, *bfloat16* is packed with
+*plain* is Keras's `fit` at its defaults, in one process on all processors, as the write-ups call it, with oneDNN only
+where TensorFlow itself turns it on. *ours* is `training.fit` in the same way, with oneDNN. *packed* is ours with one
+process per processor, each on one thread, as the build runs them. *not deterministic* is packed without TensorFlow's
+deterministic operations, *bfloat16* is packed with
 `PRECISION=mixed_bfloat16`. The ways take turns on the same random images, as many as the write-up trains on: {rounds}
 rounds of whole epochs with their validation, after one that is not counted. Milliseconds per step are medians; for
 packed ones, of the whole machine. Ratios are plain to ours, round by round: minimum – median – maximum.
@@ -69,7 +72,7 @@ GOALS = {
             ("the slowest model", 1.0),
         )
     },
-    "a run without the cell that trains (s)": (6.0, -1),
+    "a warm run without the cell that trains (s)": (1.5, -1),
     "a build with nothing to do (s)": (3.0, -1),
     "rendering a page (s)": (1.0, -1),
     "peak memory of a run (GB)": (1.5, -1),
@@ -230,13 +233,13 @@ def write_limits(measured: dict[str, Steps], peak: float) -> None:
     LIMITS.write_text(comment + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-def draw_builds(measured: dict[int, tuple[float, float]]) -> tuple[float, float, float]:
+def draw_builds(measured: dict[int, building.BuildTimes]) -> tuple[float, float, float]:
     """Draw the seconds of builds against their grid points.
 
     Returns the slope and the intercept of a straight line, and the largest distance of a build from it as a fraction of
     the line.
     """
-    points, seconds = (np.array(values) for values in (list(measured), [each[0] for each in measured.values()]))
+    points, seconds = (np.array(values) for values in (list(measured), [each.warm for each in measured.values()]))
     slope, intercept = np.polyfit(points, seconds, 1)
     line = intercept + slope * points
     figure = Figure(figsize=(6, 3.5), layout="constrained")
@@ -256,42 +259,46 @@ def measure_builds() -> tuple[str, list[float], float]:
     """
     with tempfile.TemporaryDirectory() as scratch:
         one = Path(scratch) / "one"
-        run, page = building.time_run(one), building.time_page(one)
-        builds = building.time_builds(Path(scratch))
+        cold, page = building.time_cold_run(one), building.time_page(one)
+        warm = building.time_warm_run(Path(scratch) / "warm")
+        builds = building.time_builds(Path(scratch) / "builds")
         planning = format_planning(building.measure_planning(Path(scratch)))
         peaks = building.measure_memory(Path(scratch) / "memory") if locate_dataset("mnist") else {}
     slope, intercept, distance = draw_builds(builds)
     line = (
-        f"A straight line through the builds: {intercept:.1f} s and {slope:.2f} s per grid point. The largest distance "
-        f"of a build from it is {distance:.0%}.\n\n"
+        f"A straight line through the warm builds: {intercept:.1f} s and {slope:.2f} s per grid point. The largest "
+        f"distance of a build from it is {distance:.0%}.\n\n"
     )
-    table = format_table(("what", "cost"), list_costs(run, page, builds, peaks))
-    idle = max(nothing for _, nothing in builds.values())
-    goals = [run, idle, page, max(peaks.values(), default=np.nan) / 1e9]
+    table = format_table(("what", "cost"), list_costs(cold, warm, page, peaks)) + format_builds(builds)
+    idle = max(each.nothing for each in builds.values())
+    goals = [warm, idle, page, max(peaks.values(), default=np.nan) / 1e9]
     return "## Other costs\n\n" + table + line + FIGURE + planning, goals, slope
 
 
-def list_costs(
-    run: float, page: float, builds: dict[int, tuple[float, float]], peaks: dict[str, float]
-) -> list[tuple[str, str]]:
+def list_costs(cold: float, warm: float, page: float, peaks: dict[str, float]) -> list[tuple[str, str]]:
     """Return the rows of the table of costs besides training."""
     return [
         *(
             (f"noise.{name}, 60,000 images", f"{seconds:.2f} s, {extra / 1e6:.0f} MB beyond the result")
             for name, (seconds, extra) in building.time_noises().items()
         ),
-        ("a run without the cell that trains, with its page", f"{run:.2f} s"),
+        ("a run by hand without the cell that trains, with its page", f"{cold:.2f} s"),
+        ("one more run of a build, the same", f"{warm:.2f} s"),
         ("rendering its page", f"{page:.2f} s"),
-        *((f"a build of {n_points} such runs", f"{built:.1f} s") for n_points, (built, _) in builds.items()),
-        *(
-            (f"another build of {n_points}: nothing to do", f"{nothing:.2f} s")
-            for n_points, (_, nothing) in builds.items()
-        ),
         *(
             (f"memory of {path} on MNIST, two seeds of one epoch", f"{peak / 1e9:.2f} GB")
             for path, peak in peaks.items()
         ),
     ]
+
+
+def format_builds(measured: dict[int, building.BuildTimes]) -> str:
+    """Return the table of builds by their number of grid points, each with one training of one step."""
+    rows = [
+        (str(n_points), *(f"{seconds:.1f} s" for seconds in (each.cold, each.warm, each.restored, each.nothing)))
+        for n_points, each in measured.items()
+    ]
+    return format_table(("grid points", "cold", "warm", "trainings restored", "nothing to do"), rows)
 
 
 def format_planning(measured: dict[int, building.PlanningCost]) -> str:
@@ -315,6 +322,7 @@ def main() -> None:
     introduction = INTRODUCTION.format(
         cores=os.cpu_count(),
         rounds=training.N_ROUNDS,
+        instructions=" and ".join(find_vector_instructions()) or "no vector instructions that the system tells of",
         **{name: version(name) for name in ("tensorflow", "keras")},
         **{dtype: rate / 1e9 for dtype, rate in rates.items()},
     )

@@ -115,16 +115,33 @@ def measure_memory(folder: Path) -> dict[str, float]:
     return peaks
 
 
-def time_run(folder: Path) -> float:
-    """Return the seconds of one run with its page, without the cell that trains: the median of 5."""
+def time_cold_run(folder: Path) -> float:
+    """Return the seconds of one run by hand with its page, without the cell that trains: the median of 5."""
     copy_with_grid(folder, 1)
-    (run,) = plan_runs(folder, "quick", dataset=COLLECTION.dataset)
-    executed = folder / "results" / COLLECTION.name / run.path / "notebook.ipynb"
+    (run,) = plan_runs(folder, "quick")
     seconds = []
     for _ in range(5):
         whole = time_command(folder, "run", run.path)
+        seconds.append(whole - _time_training_cell(folder))
+    return float(np.median(seconds))
+
+
+def time_warm_run(folder: Path) -> float:
+    """Return the seconds of one more run of a build on one processor, with its page, without the cell that trains."""
+    few, many = 2, 10
+    times = {}
+    for n_points in (few, many):
+        copy_with_grid(folder / str(n_points), n_points)
+        times[n_points] = time_command(folder / str(n_points), "build", "--cores", "1")
+    return (times[many] - times[few]) / (many - few) - _time_training_cell(folder / str(many))
+
+
+def _time_training_cell(folder: Path) -> float:
+    """Return the seconds of the cell that trains: the median over the runs in a project ``folder``."""
+    seconds = []
+    for executed in (folder / "results" / COLLECTION.name).rglob("notebook.ipynb"):
         cells = nbformat.read(executed, as_version=4).cells
-        seconds.append(whole - sum(cell.metadata.papermill.duration for cell in cells if "train(seed)" in cell.source))
+        seconds.append(sum(cell.metadata.papermill.duration for cell in cells if "train(seed)" in cell.source))
     return float(np.median(seconds))
 
 
@@ -139,16 +156,31 @@ def time_page(folder: Path) -> float:
     return float(np.median(seconds))
 
 
-def time_builds(folder: Path) -> dict[int, tuple[float, float]]:
-    """Return, by number of grid points, the seconds of a build and of a second one with nothing to do."""
+@dataclass(frozen=True)
+class BuildTimes:
+    """The seconds of builds: every run started cold, from the warm process, with restored trainings; nothing to do."""
+
+    cold: float
+    warm: float
+    restored: float
+    nothing: float
+
+
+def time_builds(folder: Path) -> dict[int, BuildTimes]:
+    """Return the seconds of builds by number of grid points."""
+    (folder / "cold").mkdir(parents=True)  # as on a cluster, without a warm process
+    (folder / "cold/profile.yaml").write_text(f"executor: local\ncores: {os.cpu_count()}\n", encoding="utf-8")
     measured = {}
     for n_points in GRID_POINTS:
         project = folder / str(n_points)
         copy_with_grid(project, n_points)
-        built = time_command(project, "build")
+        cold = time_command(project, "build", "--profile-dir", str(folder / "cold"))
+        warm = time_command(project, "build", "--fresh")
+        shutil.rmtree(project / "results")
+        restored = time_command(project, "build")
         nothing = float(np.median([time_command(project, "build") for _ in range(3)]))
-        measured[n_points] = built, nothing
-        print(f"{n_points} grid points: {built:.1f} s, nothing to do {nothing:.1f} s", flush=True)
+        measured[n_points] = BuildTimes(cold, warm, restored, nothing)
+        print(f"{n_points} grid points: {measured[n_points]}", flush=True)
     return measured
 
 

@@ -218,11 +218,14 @@ def _busy_clock() -> Any:
 
 
 @contextlib.contextmanager
-def environment(n_threads: int, precision: str) -> Iterator[None]:
-    """Set the variables of processes started inside: those of a notebook, with ``n_threads`` (0: not set)."""
+def environment(n_threads: int, precision: str, plain: bool) -> Iterator[None]:
+    """Set the variables of processes started inside: those of a notebook, with ``n_threads`` (0: not set).
+
+    A ``plain`` one takes TensorFlow's own decision whether oneDNN is used.
+    """
     before = dict(os.environ)
     os.environ |= kernel_variables() | RunContext(precision=precision).to_environment()
-    for name in THREAD_VARIABLES:
+    for name in (*THREAD_VARIABLES, *(["TF_ENABLE_ONEDNN_OPTS"] if plain else [])):
         os.environ.pop(name)
     os.environ |= dict.fromkeys(THREAD_VARIABLES, str(n_threads)) if n_threads else {}
     try:
@@ -232,10 +235,12 @@ def environment(n_threads: int, precision: str) -> Iterator[None]:
         os.environ |= before
 
 
-def start(target: Callable, *arguments: Any, n_threads: int = 0, precision: str = "float32") -> Connection:
+def start(
+    target: Callable, *arguments: Any, n_threads: int = 0, precision: str = "float32", plain: bool = False
+) -> Connection:
     """Start ``target`` in its own process and return the connection at which what it sends arrives."""
     here, there = multiprocessing.get_context("spawn").Pipe()
-    with environment(n_threads, precision):
+    with environment(n_threads, precision, plain):
         multiprocessing.get_context("spawn").Process(target=target, args=(there, *arguments), daemon=True).start()
     return here
 
@@ -252,7 +257,7 @@ def measure(case: Case) -> Measured:
     """Let all ways train in turn. If n processes train at once, a step takes the n-th part of what each takes."""
     links = {}
     for way, (n_processes, n_threads, precision) in WAYS.items():
-        settings = {"n_threads": n_threads, "precision": precision}
+        settings = {"n_threads": n_threads, "precision": precision, "plain": way == PLAIN}
         links[way] = [start(train_in_turns, case, way, **settings) for _ in range(n_processes)]
         for link in links[way]:
             link.recv()
