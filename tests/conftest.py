@@ -209,11 +209,13 @@ def copy_project(root: Path, *folders: str) -> Path:
 
 @pytest.fixture(scope="session")
 def copied(tmp_path_factory) -> Path:
-    """This project as a newcomer has it, nothing run yet; of the many noises only a few, to save minutes."""
+    """This project as a newcomer has it, nothing run yet; of the many grid points only a few, to save minutes."""
     root = copy_project(tmp_path_factory.mktemp("project"), "notebooks", "params", "workflow")
     for name, column, few in (
         ("mlp_noise", "scale", "[0.0, 0.1, 1.0]"),
-        ("cnn_noise", "scale", "[0.0, 0.1, 3.0]"),
+        ("cnn_noise", "scale", "[0.0, 3.0]"),
+        ("denoising", "l2", "[1.0e-6, 1.0e-4]"),
+        ("depth", "n_hidden_layers", "[1, 3]"),
         ("beyond", "train_noise", "[clean, salt_and_pepper_0.4]"),
         ("beyond", "scale", "[0.5]"),
     ):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from noisy_digits._files import read_metrics, write_metrics
+from noisy_digits._files import read_metrics, read_record, write_json, write_metrics
 from noisy_digits.errors import UserError
 from noisy_digits.pipeline.plan import plan_runs
 from noisy_digits.pipeline.status import run_statuses
@@ -48,6 +48,21 @@ def test_write_page_shows_the_grid_point_and_the_circumstances_of_the_run(projec
         assert f'<th scope="row">{name}</th><td>{value}</td>' in html
     assert "SHA-256" not in html
     assert "precision" not in html  # an unusual one is a notice
+
+
+def test_write_page_says_which_trainings_were_restored_and_where_they_were_made(project):
+    root, runs = project
+    folder = root / "results/full" / runs[0].path
+    made = {"key": "1", "restored": False, "made": "2026-01-02T03:04:05Z", "revision": "aaa", "device": "CPU"}
+    restored = made | {"restored": True, "revision": "bbb"}
+    trainings = [made | {"seconds": 1.0}, restored | {"seconds": 40.0}, restored | {"seconds": 80.0}]
+    for kept, sentence in (
+        (trainings[:1], "1 made in this run"),
+        (trainings, "1 made in this run, 2 restored, which were made in 2 min on 2026-01-02 at revision bbb"),
+    ):
+        write_json(folder / "run.json", read_record(folder) | {"trainings": kept})
+        html = write_page(root, runs[0], FULL).read_text()
+        assert f'<th scope="row">trainings</th><td>{sentence}</td>' in html
 
 
 def test_write_page_says_which_seeds_diverged(project):

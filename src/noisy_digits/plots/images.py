@@ -11,6 +11,9 @@ from noisy_digits.formatting import format_label
 from noisy_digits.plots import _alt_text
 from noisy_digits.plots._figure import AltFigure, add_legend, draw_bars, series_style, styled
 
+TILE, GAP = 28, 3
+"""Pixels of an image, and between two images of a row."""
+
 
 @styled
 def image_rows(rows: Mapping[str, np.ndarray], titles: Sequence[object]) -> AltFigure:
@@ -22,28 +25,48 @@ def image_rows(rows: Mapping[str, np.ndarray], titles: Sequence[object]) -> AltF
     """
     first = next(iter(rows.values()))
     figure = Figure(figsize=(0.82 * len(titles) + 1.5, 0.86 * len(rows) + 0.3))
-    grid = figure.subplots(len(rows), len(titles), squeeze=False)
-    for axes_row, (name, images) in zip(grid, rows.items(), strict=True):
-        for axes, image in zip(axes_row, images, strict=True):
-            _show_image(axes, image, first.min(), first.max())
-            axes.spines[:].set_visible(False)
-        axes_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(title, loc="center", fontsize=11)
+    columns, lines = _draw_tiles(figure, list(rows.values()), first.min(), first.max())
+    axes = figure.axes[0]
+    axes.set_xticks(columns, titles, fontsize=11)
+    axes.set_yticks(lines, list(rows), fontsize=11)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
     return AltFigure(figure, _alt_text.describe_image_rows(rows, titles), "image/png")
 
 
 @styled
 def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10) -> AltFigure:
     """Draw images (n, 28, 28) with pixels from 0 to 1, each under its title, ``columns`` per row."""
-    rows = -(-len(images) // columns)
-    figure = Figure(figsize=(0.86 * columns, 1.2 * rows))
-    for axes, image, title in zip(figure.subplots(rows, columns, squeeze=False).flat, images, titles, strict=False):
-        _show_image(axes, image)
-        axes.set_title(title, loc="center", fontsize=9)
-    for axes in figure.axes:
-        axes.set_axis_off()
+    rows = [images[start : start + columns] for start in range(0, len(images), columns)]
+    figure = Figure(figsize=(0.86 * columns, 1.2 * len(rows)))
+    xs, ys = _draw_tiles(figure, rows, space=max(title.count("\n") for title in titles) * 6 + 10)
+    axes = figure.axes[0]
+    axes.set_axis_off()
+    for place, title in enumerate(titles):
+        row, column = divmod(place, columns)
+        axes.text(xs[column], ys[row] - TILE / 2 - 1, title, ha="center", va="bottom", fontsize=9)
     return AltFigure(figure, _alt_text.describe_image_grid(titles), "image/png")
+
+
+def _draw_tiles(
+    figure: Figure, rows: Sequence[np.ndarray], low: float = 0, high: float = 1, space: int = GAP
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw rows of images as one, which is faster than axes for each; return the centers of columns and of rows.
+
+    ``space`` is the number of pixels between rows.
+    """
+    n_columns = max(map(len, rows))
+    tiles = np.full((len(rows) * (TILE + space) - space, n_columns * (TILE + GAP) - GAP), np.nan)
+    for row, images in enumerate(rows):
+        for column, image in enumerate(images):
+            top, left = row * (TILE + space), column * (TILE + GAP)
+            tiles[top : top + TILE, left : left + TILE] = image
+    axes = figure.subplots()
+    axes.imshow(tiles, vmin=low, vmax=high, interpolation="nearest")
+    axes.spines[:].set_visible(False)
+    axes.grid(visible=False)
+    middle = (TILE - 1) / 2
+    return np.arange(n_columns) * (TILE + GAP) + middle, np.arange(len(rows)) * (TILE + space) + middle
 
 
 @styled
