@@ -13,6 +13,8 @@ from noisy_digits._environment import RunContext
 
 from ..conftest import PATIENCE_S, REPOSITORY, copy_project, environment
 
+pytestmark = pytest.mark.slow
+
 PUBLISHED = pd.read_csv(REPOSITORY / "results/mnist/results.csv", dtype=str, keep_default_na=False)
 COMPARISONS = (
     "denoising/2d_l2_compare",
@@ -79,9 +81,12 @@ def test_a_summary_opened_in_a_fresh_clone_shows_the_published_study(clone, name
     assert any("text/markdown" in output["data"] for output in shown), "the answer"
 
 
-def test_a_training_notebook_runs_by_hand_and_leaves_nothing_behind(clone):
-    run_all(clone, "depth/2_train")
+def test_a_training_notebook_runs_by_hand_leaves_only_its_training_and_says_what_it_restores(clone):
+    first, second = (run_all(clone, "depth/2_train") for _ in range(2))
     assert [path.name for path in (clone / "results").iterdir()] == ["mnist"]
+    assert len(list((clone / "trainings").glob("*.npz"))) == 1
+    assert "restored a training of" not in read_texts(first)
+    assert "restored a training of" in read_texts(second)
 
 
 def test_a_notebook_that_needs_models_says_in_one_line_what_to_run(clone):

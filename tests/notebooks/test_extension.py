@@ -14,6 +14,8 @@ import yaml
 from ..conftest import FEW, REPOSITORY, copy_project, environment
 from .test_by_hand import run_all
 
+pytestmark = pytest.mark.slow
+
 NOISE = '''
 
 @register("speckle", amount=Positive)
