@@ -28,6 +28,8 @@ from noisy_digits._environment import WARM, kernel_variables
 
 PATIENCE_S = 10
 """How long the warm process waits for a command to say what it is."""
+START_PATIENCE_S = 120
+"""How long a command waits for its fork, the first one for the imports, before it starts cold."""
 ACCEPTED = b"accepted"
 MAX_MESSAGE = 2**20
 THREADED = b"an imported module has started a thread"
@@ -131,6 +133,7 @@ def run_warm(arguments: Sequence[str]) -> int | None:
         return None
     request = json.dumps(_describe_command(arguments, os.environ)).encode()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.settimeout(START_PATIENCE_S)
         try:
             connection.connect(f"\0{address}")
             if _peer_uid(connection) != os.getuid():
@@ -141,6 +144,7 @@ def run_warm(arguments: Sequence[str]) -> int | None:
         except OSError as error:
             print(f"noisy-digits: the build's warm process is gone ({error}); this run starts cold", file=sys.stderr)
             return None
+        connection.settimeout(None)
         build = os.pidfd_open(os.getppid())
         if connection not in select.select([connection, build], [], [])[0]:
             return 1  # the build has ended, and with this process the fork will
