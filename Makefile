@@ -83,13 +83,12 @@ conda:
 .venv/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d; name one with: make PYTHON=python3.12" % v)'
 	@echo 'Installing the environment into .venv, once …'
-	@if command -v uv >/dev/null; then \
-	    uv venv --quiet --seed --clear --python '$(PYTHON)' .venv && \
+	@rm -rf .venv
+	@{ command -v uv >/dev/null && \
+	    uv venv --quiet --seed --python '$(PYTHON)' .venv && \
 	    uv pip install --quiet --python .venv --require-hashes --requirement requirements.lock && \
-	    uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .; \
-	else \
-	    $(PYTHON) -m venv .venv && \
+	    uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .; } || { \
+	    $(PYTHON) -m venv --clear .venv && \
 	    .venv/bin/pip install --quiet --require-hashes --requirement requirements.lock && \
-	    .venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .; \
-	fi
+	    .venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .; }
 	@touch $@

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from noisy_digits._environment import THREAD_VARIABLES, RunContext, kernel_variables
+from noisy_digits._environment import ONEDNN, THREAD_VARIABLES, RunContext, kernel_variables
 from noisy_digits._memory import empty_aligned
 from noisy_digits.pipeline.execute import PEAK_UNIT
 from noisy_digits.pipeline.plan import Run
@@ -225,7 +225,7 @@ def environment(n_threads: int, precision: str, plain: bool) -> Iterator[None]:
     """
     before = dict(os.environ)
     os.environ |= kernel_variables() | RunContext(precision=precision).to_environment()
-    for name in (*THREAD_VARIABLES, *(["TF_ENABLE_ONEDNN_OPTS"] if plain else [])):
+    for name in (*THREAD_VARIABLES, *([ONEDNN] if plain else [])):
         os.environ.pop(name)
     os.environ |= dict.fromkeys(THREAD_VARIABLES, str(n_threads)) if n_threads else {}
     try:

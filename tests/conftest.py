@@ -28,7 +28,8 @@ hypothesis.settings.register_profile("no deadline", deadline=None)  # no test as
 hypothesis.settings.load_profile("no deadline")
 
 os.environ[_environment.FRESH] = "1"  # a test that trains does train, and leaves nothing in this project's folder
-os.environ[_environment.TRAININGS] = str(Path(tempfile.gettempdir()) / f"noisy-digits-tests-{os.getpid()}")
+_trainings = tempfile.TemporaryDirectory(prefix="noisy-digits-tests-")  # removed when the tests end
+os.environ[_environment.TRAININGS] = _trainings.name
 
 PATIENCE_S = 600
 """How long a test waits for what must happen before it calls it hung, however slow the machine."""

@@ -20,6 +20,7 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 """The dtype policies of Keras that models may be built with, the usual one first."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 THREADS = 1
 """Per notebook. One single-threaded notebook per processor is faster than fewer with several; see benchmarks/."""
 
@@ -61,13 +62,18 @@ def kernel_variables() -> dict[str, str]:
     """Return the variables that every notebook's kernel must be started with: TensorFlow and Keras read most once."""
     variables = dict.fromkeys(THREAD_VARIABLES, str(THREADS)) | {
         "KERAS_BACKEND": "tensorflow",
-        "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),  # TensorFlow's default needs AVX-512
+        ONEDNN: os.environ.get(ONEDNN, "1"),  # TensorFlow's default needs AVX-512
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several notebooks share a GPU; each takes the memory that it needs
     }
     if folder := data_folder():
         variables[DATA] = str(folder.resolve())  # a kernel works in the folder of its notebook
     return variables
+
+
+def describe_arithmetic() -> str:
+    """Return the settings of this process that decide in which order numbers are added: threads, and oneDNN."""
+    return " ".join(f"{name}={os.environ.get(name)}" for name in (*THREAD_VARIABLES, ONEDNN))
 
 
 def data_folder() -> Path | None:

@@ -15,7 +15,15 @@ import tensorflow as tf
 
 from noisy_digits import _trainings
 from noisy_digits._batches import draw_order_seed, make_dataset
-from noisy_digits._environment import FRESH, PRECISIONS, RunContext, log_epoch, log_training, wants_fresh_trainings
+from noisy_digits._environment import (
+    FRESH,
+    PRECISIONS,
+    RunContext,
+    describe_arithmetic,
+    log_epoch,
+    log_training,
+    wants_fresh_trainings,
+)
 from noisy_digits._optimizers import build_optimizer
 from noisy_digits._tracing import borrow_traced, copy_state, describe_model
 from noisy_digits.errors import UserError, check_name
@@ -177,7 +185,7 @@ class _Work:
         if description is None or None in metrics or not of_numpy:
             return None
         seeds = tf.compat.v1.get_seed(self.order_seed)  # with TensorFlow's global one
-        numbers = f"{self.epochs} epochs, batches of {self.batch_size}, seeds {seeds}"
+        numbers = f"{self.epochs} epochs, batches of {self.batch_size}, seeds {seeds}, {describe_arithmetic()}"
         enclosed = chain.from_iterable(metric for metric in metrics if metric)
         arrays = (self.x, self.y, *self.validation_data)
         return _trainings.compute_key(description, numbers, *variables, *arrays, *enclosed)

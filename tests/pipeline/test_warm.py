@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,8 +17,10 @@ from tests.conftest import (
     MEASURE,
     MEASURE_PARAMETERS,
     PATIENCE_S,
+    REPOSITORY,
     build,
     contents,
+    environment,
     kernels_among,
     noisy_digits,
     start,
@@ -99,6 +102,30 @@ def test_a_module_that_starts_a_thread_makes_runs_start_cold_and_say_why(toy, mo
     done = build(toy)
     assert done.returncode == 0, done.stderr
     assert "an imported module has started a thread); this run starts cold" in done.stderr
+
+
+def test_more_commands_than_processors_wait_for_the_imports_and_start_warm(toy, monkeypatch):
+    modules = toy / "modules"
+    modules.mkdir()
+    (modules / "slow.py").write_text("import time\ntime.sleep(5)\n")
+    monkeypatch.setenv("PYTHONPATH", str(modules))
+    measure_with(toy, "import slow")
+    description = (toy / "params/toy.yml").read_text()
+    (toy / "params/toy.yml").write_text(description.replace("[0.5, 2.0]", "[0.5, 2.0, 3.0, 4.0, 5.0, 6.0]"))
+    done = build(toy, "--cores", "12")
+    assert done.returncode == 0, done.stderr
+    assert "cold" not in done.stderr
+
+
+def test_a_package_that_is_edited_during_a_build_is_imported_anew(toy, tmp_path):
+    package = shutil.copytree(REPOSITORY / "src/noisy_digits", tmp_path / "src/noisy_digits")
+    edit = f"if scale == 0.5: open({str(package / 'results.py')!r}, 'a').write('# edited')"
+    measure_with(toy, edit)
+    command = [sys.executable, "-m", "noisy_digits", "build", "--dataset", "digits", "--profile", "quick", "--cores=1"]
+    variables = environment() | {"PYTHONPATH": str(package.parent)}
+    done = subprocess.run(command, cwd=toy, env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "the package has changed since it was imported); this run starts cold" in done.stderr
 
 
 def test_a_module_that_cannot_be_imported_fails_only_its_own_runs(toy):

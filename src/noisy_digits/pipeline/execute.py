@@ -21,7 +21,14 @@ from jupyter_client.manager import KernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from noisy_digits._environment import THREADS, RunContext, find_vector_instructions, kernel_variables, read_trainings
+from noisy_digits._environment import (
+    ONEDNN,
+    THREADS,
+    RunContext,
+    find_vector_instructions,
+    kernel_variables,
+    read_trainings,
+)
 from noisy_digits._files import read_metrics, write_json, write_metrics
 from noisy_digits.errors import UserError
 from noisy_digits.pipeline.datasets import load_datasets
@@ -168,5 +175,5 @@ def _describe_machine(packages: Sequence[str]) -> dict[str, Any]:
     """Return the operating system, the processor and the versions that a run was made with."""
     versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
     described = [f"{platform.system()} {platform.machine()}", *find_vector_instructions()]
-    onednn = kernel_variables()["TF_ENABLE_ONEDNN_OPTS"] == "1"
+    onednn = kernel_variables()[ONEDNN] == "1"
     return {"machine": " ".join(described), "onednn": onednn, "versions": versions}

@@ -52,7 +52,7 @@ def make_kernel_manager(private: Path, context: RunContext) -> type[AsyncKernelM
             self.connection_file = str(private / "kernel.json")
 
         async def start_kernel(self, **settings: Any) -> None:
-            if self.provisioner is None and (forked := warm.take_kernel()):
+            if self.provisioner is None and (forked := warm.take_kernel()) and forked.poll() is None:
                 spec = self.kernel_spec
                 self.provisioner = ForkedProvisioner(forked, kernel_id="", kernel_spec=spec, parent=self)
             # What the notebook prints to standard error is captured in its outputs; the rest is noise.

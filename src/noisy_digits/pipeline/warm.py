@@ -32,7 +32,6 @@ START_PATIENCE_S = 120
 """How long a command waits for its fork, the first one for the imports, before it starts cold."""
 ACCEPTED = b"accepted"
 MAX_MESSAGE = 2**20
-THREADED = b"an imported module has started a thread"
 CREDENTIALS = struct.Struct("3i")
 
 
@@ -107,14 +106,14 @@ def start_server(imports: Iterable[str]) -> dict[str, str]:
     ``imports`` are statements such as "from noisy_digits import training". Returns the environment variable by which
     ``run_warm`` finds it; none on systems other than Linux.
     """
-    if sys.platform != "linux":
+    if not hasattr(os, "pidfd_open"):  # of Linux
         return {}
-    address = f"noisy-digits-{secrets.token_hex(16)}"
+    address = f"noisy-digits-{os.getpid()}-{secrets.token_hex(16)}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(f"\0{address}")  # without a file, so that nothing is left of it
-        listener.listen(os.cpu_count() or 1)
+        listener.listen(socket.SOMAXCONN)  # all wait while the first one's modules are imported
         subprocess.Popen(
-            [sys.executable, "-m", __name__, str(listener.fileno()), *sorted(imports)],
+            [sys.executable, "-m", __name__, str(os.getpid()), str(listener.fileno()), *sorted(imports)],
             pass_fds=[listener.fileno()],
             env={**os.environ, **kernel_variables(), "MPLBACKEND": "module://matplotlib_inline.backend_inline"},
             stdin=subprocess.DEVNULL,
@@ -135,6 +134,7 @@ def run_warm(arguments: Sequence[str]) -> int | None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.settimeout(START_PATIENCE_S)
         try:
+            build = os.pidfd_open(int(address.split("-")[2]))
             connection.connect(f"\0{address}")
             if _peer_uid(connection) != os.getuid():
                 raise PermissionError("it belongs to somebody else")
@@ -145,7 +145,7 @@ def run_warm(arguments: Sequence[str]) -> int | None:
             print(f"noisy-digits: the build's warm process is gone ({error}); this run starts cold", file=sys.stderr)
             return None
         connection.settimeout(None)
-        build = os.pidfd_open(os.getppid())
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the fork, too, which ends in good order
         if connection not in select.select([connection, build], [], [])[0]:
             return 1  # the build has ended, and with this process the fork will
         if status := connection.recv(1):
@@ -154,32 +154,43 @@ def run_warm(arguments: Sequence[str]) -> int | None:
         return 1
 
 
-def serve(listener: socket.socket, imports: Sequence[str]) -> None:
-    """Answer commands until the process that started this one ends."""
+def serve(build_pid: int, listener: socket.socket, imports: Sequence[str]) -> None:
+    """Answer commands until the build, the process ``build_pid``, ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    build = os.pidfd_open(os.getppid())
-    warm = False
-    while listener in select.select([listener, build], [], [])[0]:
+    build = os.pidfd_open(build_pid)
+    imported_at: float | None = None
+    while build not in select.select([listener, build], [], [])[0]:
         connection, _ = listener.accept()
-        with connection, contextlib.suppress(OSError, ValueError):
+        with connection, contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as streams:
             if _peer_uid(connection) != os.getuid():
                 continue
             connection.settimeout(PATIENCE_S)
-            request, streams, _, _ = socket.recv_fds(connection, MAX_MESSAGE, 2)
+            request, received, _, _ = socket.recv_fds(connection, MAX_MESSAGE, 2)
             connection.settimeout(None)
-            if not warm:
+            for stream in received:
+                streams.callback(os.close, stream)
+            if imported_at is None:
+                imported_at = _find_last_change()
                 _import(imports)
-                warm = True
-            if sum(1 for _ in Path("/proc/self/task").iterdir()) > 1:
-                connection.sendall(THREADED)
-                continue
-            if os.fork() == 0:
+            if reason := _find_obstacle(imported_at):
+                connection.sendall(reason)
+            elif os.fork() == 0:
                 listener.close()
                 os.close(build)
-                _become_command(connection, json.loads(request), streams)
-            for stream in streams:
-                os.close(stream)
+                _become_command(connection, json.loads(request), received)
+
+
+def _find_obstacle(imported_at: float) -> bytes | None:
+    """Return why this process must not be forked, if it must not."""
+    if sum(1 for _ in Path("/proc/self/task").iterdir()) > 1:
+        return b"an imported module has started a thread"
+    return b"the package has changed since it was imported" if _find_last_change() > imported_at else None
+
+
+def _find_last_change() -> float:
+    """Return when a module of this package was changed last, in seconds since the epoch."""
+    return max(path.stat().st_mtime for path in Path(__file__).parents[1].rglob("*.py"))
 
 
 def _describe_command(arguments: Sequence[str], env: Mapping[str, str]) -> dict[str, Any]:
@@ -213,7 +224,10 @@ def _become_command(connection: socket.socket, request: Mapping[str, Any], strea
             os.close(stream)
         _restore_signals()
         _kernels.append(_fork_kernel(connection))
-        connection.sendall(ACCEPTED)
+        try:
+            connection.sendall(ACCEPTED)
+        except OSError:  # the command has ended, or has started cold
+            os._exit(status)
         _connection = connection
         _enter(request, "noisy-digits")
         sys.argv = ["noisy-digits", *request["arguments"]]
@@ -270,4 +284,4 @@ def _restore_signals() -> None:
 if __name__ == "__main__":
     from noisy_digits.pipeline.warm import serve  # this module under its own name, under which others import it
 
-    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
+    serve(int(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), sys.argv[3:])

@@ -27,8 +27,8 @@ def image_rows(rows: Mapping[str, np.ndarray], titles: Sequence[object]) -> AltF
     figure = Figure(figsize=(0.82 * len(titles) + 1.5, 0.86 * len(rows) + 0.3))
     columns, lines = _draw_tiles(figure, list(rows.values()), first.min(), first.max())
     axes = figure.axes[0]
-    axes.set_xticks(columns, titles, fontsize=11)
-    axes.set_yticks(lines, list(rows), fontsize=11)
+    axes.set_xticks(columns, map(str, titles), fontsize=11)
+    axes.set_yticks(lines, rows, fontsize=11)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     return AltFigure(figure, _alt_text.describe_image_rows(rows, titles), "image/png")
