@@ -55,7 +55,7 @@ def build_on_terminal(root, interrupt_at=None):
     process = subprocess.Popen(
         [sys.executable, "-m", "noisy_digits", *BUILD],
         cwd=root,
-        env=environment() | {"TERM": "xterm"},
+        env={key: value for key, value in environment().items() if key not in ("COLUMNS", "LINES")} | {"TERM": "xterm"},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -16,6 +16,7 @@ RUN = Run(
     notebook="1_measure",
     point={},
     parameters={},
+    notes=(),
     depends_on=(),
     reference_values=(),
     headline_metric="accuracy",

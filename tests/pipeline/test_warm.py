@@ -177,7 +177,7 @@ def test_nothing_of_the_warm_process_is_left_after_a_build(toy):
 
 
 def test_a_command_whose_warm_process_is_gone_runs_cold(monkeypatch, capfd):
-    monkeypatch.setenv(_environment.WARM, "noisy-digits-nobody")
+    monkeypatch.setenv(_environment.WARM, f"noisy-digits-{os.getpid()}-nobody")
     assert warm.run_warm(["check"]) is None
     assert "the build's warm process is gone" in capfd.readouterr().err
     monkeypatch.delenv(_environment.WARM)
@@ -187,9 +187,9 @@ def test_a_command_whose_warm_process_is_gone_runs_cold(monkeypatch, capfd):
 
 def test_a_socket_that_somebody_else_has_taken_is_not_spoken_to(monkeypatch, capfd):
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(f"\0noisy-digits-test-{os.getpid()}")
+        listener.bind(f"\0noisy-digits-{os.getpid()}-test")
         listener.listen()
-        monkeypatch.setenv(_environment.WARM, f"noisy-digits-test-{os.getpid()}")
+        monkeypatch.setenv(_environment.WARM, f"noisy-digits-{os.getpid()}-test")
         monkeypatch.setattr(os, "getuid", lambda: 12345)
         assert warm.run_warm(["check"]) is None
     assert "belongs to somebody else" in capfd.readouterr().err
