@@ -215,8 +215,6 @@ def copied(tmp_path_factory) -> Path:
     for name, column, few in (
         ("mlp_noise", "scale", "[0.0, 0.1, 1.0]"),
         ("cnn_noise", "scale", "[0.0, 0.1, 3.0]"),
-        ("denoising", "l2", "[1.0e-6, 1.0e-4]"),
-        ("depth", "n_hidden_layers", "[1, 3]"),
         ("beyond", "train_noise", "[clean, salt_and_pepper_0.4]"),
         ("beyond", "scale", "[0.5]"),
     ):
