@@ -158,7 +158,8 @@ def test_damaged_trainings_are_made_again_with_the_same_result(small, uninterrup
     made, _ = build_quick(root)
     assert made == contents(whole)
     records = [json.loads(path.read_text()) for path in root.glob("results/**/run.json")]
-    assert not any(training["restored"] for record in records for training in record["trainings"])
+    anew = {each["key"] for record in records for each in record["trainings"] if not each["restored"]}
+    assert anew == {entry.stem for entry in entries}
     pages = [page.read_text() for page in root.glob("reports/**/*.html")]
     assert sum("is damaged" in page for page in pages) >= 4
     forget_results(root)
