@@ -166,7 +166,7 @@ def test_damaged_trainings_are_made_again_with_the_same_result(small, uninterrup
     assert build_quick(root)[0] == made
 
 
-def test_two_hundred_runs_start_eight_at_a_time(toy):
+def plan_two_hundred_runs(toy):
     described = {
         "title": "Many",
         "question": "Do all start?",
@@ -174,6 +174,10 @@ def test_two_hundred_runs_start_eight_at_a_time(toy):
         "notebooks": {"1_measure": {"title": "Start", "grid": {"scale": [float(n) for n in range(200)]}}},
     }
     (toy / "params/toy.yml").write_text(yaml.safe_dump(described))
+
+
+def test_two_hundred_runs_start_eight_at_a_time(toy):
+    plan_two_hundred_runs(toy)
     _, printed = build_quick(toy, "--cores", "8")
     assert "cold" not in printed
     assert len(list(toy.glob("results/**/metrics.json"))) == 200
@@ -182,13 +186,7 @@ def test_two_hundred_runs_start_eight_at_a_time(toy):
 
 
 def test_two_hundred_kernels_start_cold_eight_at_a_time(toy):
-    described = {
-        "title": "Many",
-        "question": "Do all start?",
-        "order": 1,
-        "notebooks": {"1_measure": {"title": "Start", "grid": {"scale": [float(n) for n in range(200)]}}},
-    }
-    (toy / "params/toy.yml").write_text(yaml.safe_dump(described))
+    plan_two_hundred_runs(toy)
     paths = [run.path for run in plan_runs(toy, "quick", dataset="digits")]
 
     def run(path):
