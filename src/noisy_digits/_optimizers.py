@@ -47,11 +47,24 @@ class RMSprop(keras.optimizers.RMSprop):
         tf.raw_ops.ResourceApplyRMSProp(**handles, **settings, grad=gradient)
 
 
-FUSED = {"adadelta": Adadelta, "adam": Adam, "rmsprop": RMSprop}
+class LegacyRMSprop(RMSprop):
+    """RMSprop as in Keras up to 2.10: epsilon is added to the root of the mean square, not to the mean square.
+
+    The kernel is Adam's, without a first moment and without its corrections for the first steps. Source: optimizer_v2
+    of Keras 2.10, today ``tf.keras.optimizers.legacy``.
+    """
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        handles = _handles(self, variable, m=self._unused_momentums, v=self._velocities)
+        settings = {"lr": learning_rate, "beta1": 0.0, "beta2": self.rho, "epsilon": self.epsilon}
+        tf.raw_ops.ResourceApplyAdam(**handles, **settings, beta1_power=0.0, beta2_power=0.0, grad=gradient)
+
+
+FUSED = {"adadelta": Adadelta, "adam": Adam, "legacy_rmsprop": LegacyRMSprop, "rmsprop": RMSprop}
 
 
 def build_optimizer(name: str, learning_rate: float) -> keras.Optimizer:
-    """Return the optimizer that Keras calls ``name``, at its defaults except for ``learning_rate``.
+    """Return the optimizer that Keras calls ``name``, or ``LegacyRMSprop``, at its defaults except for ``learning_rate``.
 
     Raises UserError for a name that is not in ``number_types.OPTIMIZERS``.
     """

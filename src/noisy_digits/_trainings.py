@@ -29,8 +29,10 @@ from noisy_digits.project import find_project_root
 MAX_BYTES = 10 * 2**30
 """Size of all entries together; beyond it, those unused for the longest time go first."""
 PACKAGES = ("keras", "numpy", "tensorflow")
-MODULES = ("_batches", "_memory", "_optimizers", "_tracing", "epoch_metrics", "training")
-"""Modules of this package whose code decides what a training gives."""
+MODULES = ("_batches", "_memory", "_optimizers", "_tracing", "training")
+"""Modules of this package whose code decides what every training gives."""
+MODULES_OF_FUNCTIONS = ("epoch_metrics",)
+"""Modules whose code counts only for trainings that use functions of theirs."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Training:
 def compute_key(*parts: str | np.ndarray) -> str:
     """Return the key of a training: a digest of ``parts``, of the versions of ``PACKAGES`` and of the training code."""
     digest = hashlib.sha256()
-    for part in (*parts, *(f"{package} {version(package)}" for package in PACKAGES), _simplify_code(*_SOURCES)):
+    versions = (f"{package} {version(package)}" for package in PACKAGES)
+    for part in (*parts, *versions, *(_simplify_code(_SOURCES[name]) for name in MODULES)):
         array = np.frombuffer(part.encode(), np.uint8) if isinstance(part, str) else np.ascontiguousarray(part)
         digest.update(f"{array.dtype.str} {array.shape} ".encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
@@ -68,18 +71,20 @@ def compute_key(*parts: str | np.ndarray) -> str:
 
 
 def describe_function(function: Callable) -> list[str | np.ndarray] | None:
-    """Return what decides the results of a function made in this package: its name and the values that it encloses.
+    """Return what decides the results of a function of this package: its name, its module's code, what it encloses.
 
     Returns None for any other function, whose code may depend on anything, and for values of other types than arrays,
     numbers and text.
     """
-    if function.__module__ not in {f"{__package__}.{name}" for name in MODULES}:
+    module = function.__module__.removeprefix(f"{__package__}.")
+    if module not in MODULES_OF_FUNCTIONS:
         return None
     enclosed = [cell.cell_contents for cell in function.__closure__ or ()]
     values = [each for value in enclosed for each in (value if isinstance(value, list) else [value])]
     if not all(isinstance(value, np.ndarray | np.number | int | float | str) for value in values):
         return None
-    return [function.__qualname__, *(each if isinstance(each, np.ndarray) else repr(each) for each in values)]
+    code = [function.__qualname__, _simplify_code(_SOURCES[module])]
+    return [*code, *(each if isinstance(each, np.ndarray) else repr(each) for each in values)]
 
 
 @contextlib.contextmanager
@@ -166,8 +171,9 @@ def _remove_oldest(folder: Path) -> None:
             total -= size
 
 
-def _read_sources(package: Path) -> list[str]:
-    return [(package / f"{name}.py").read_text(encoding="utf-8") for name in MODULES]
+def _read_sources(package: Path) -> dict[str, str]:
+    names = (*MODULES, *MODULES_OF_FUNCTIONS)
+    return {name: (package / f"{name}.py").read_text(encoding="utf-8") for name in names}
 
 
 _SOURCES = _read_sources(Path(__file__).parent)
@@ -175,13 +181,13 @@ _SOURCES = _read_sources(Path(__file__).parent)
 
 
 @cache
-def _simplify_code(*sources: str) -> str:
+def _simplify_code(source: str) -> str:
     """Return code without comments and docstrings."""
-    trees = [ast.parse(source) for source in sources]
-    for node in (node for tree in trees for node in ast.walk(tree)):
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
         if isinstance(body := getattr(node, "body", None), list):
             body[:] = [line for line in body if not _is_text(line)] or [ast.Pass()]
-    return "\n".join(map(ast.unparse, trees))
+    return ast.unparse(tree)
 
 
 def _is_text(line: ast.stmt) -> bool:

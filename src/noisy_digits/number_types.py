@@ -10,4 +10,7 @@ Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 WholeNumber = Annotated[int, Field(ge=0)]
 
-OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw", "adadelta", "adagrad", "adamax", "nadam", "ftrl", "lion")
+OPTIMIZERS = (
+    "sgd", "rmsprop", "legacy_rmsprop", "adam", "adamw", "adadelta", "adagrad", "adamax", "nadam", "ftrl", "lion"
+)  # fmt: skip
+"""Keras's names; "legacy_rmsprop" is RMSprop as it was up to Keras 2.10, with epsilon outside the root."""

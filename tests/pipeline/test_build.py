@@ -218,7 +218,7 @@ claims:
   falls: {statement: Accuracy falls with the scale, notebook: 1_measure, metric: test_accuracy,
           at: {scale: [0.5, 2.0]}, along: scale, less_than: 0.0}
   original_is_low: {statement: All is below one half, notebook: 1_measure, metric: test_accuracy, at: {scale: 0.5},
-                    less_than: 0.5, cause: half the learning rate}
+                    less_than: 0.5, cause: {mistake: half the learning rate}}
 """
 
 

@@ -40,7 +40,7 @@ def word(made, rows=None, **means):
     return evaluate(made, table(**means) if rows is None else rows).word
 
 
-HIGH = claim(at={"scale": 0.1}, greater_than=0.8, cause="a slip")
+HIGH = claim(at={"scale": 0.1}, greater_than=0.8, cause={"mistake": "a slip"})
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ HIGH = claim(at={"scale": 0.1}, greater_than=0.8, cause="a slip")
         (0.5, 0.9, "supported"),
         (0.5, 0.5, "refuted"),
         (0.9, 0.5, "artefact"),
-        (0.9, 0.8, "artefact"),
+        (0.9, 0.8, "inconclusive"),
         (0.5, 0.8, "inconclusive"),
         (0.8, 0.5, "refuted"),
     ],
@@ -164,10 +164,39 @@ def test_evaluate_claim_never_pools_grid_points_as_seeds():
         evaluate(claim(greater_than=0.8), table(corrected={0.1: 0.9, 1.0: 0.9}))
 
 
-def test_evaluate_claim_names_the_cause_without_recipes():
-    verdict = evaluate(HIGH, table(corrected={0.1: 0.5}).drop(columns="recipe"))
-    assert (verdict.word, verdict.cause) == ("refuted", "a slip")
+def test_evaluate_claim_decides_without_recipes():
+    verdict = evaluate(claim(at={"scale": 0.1}, greater_than=0.8), table(corrected={0.1: 0.5}).drop(columns="recipe"))
+    assert (verdict.word, verdict.cause) == ("refuted", "")
     assert list(verdict.findings) == [""]
+
+
+@pytest.mark.parametrize(
+    ("alone", "without", "expected"),
+    [
+        (0.9, 0.5, "artefact"),
+        (0.5, 0.5, "refuted"),
+        (0.9, 0.9, "refuted"),
+        (0.8, 0.5, "refuted"),
+        (0.9, 0.8, "refuted"),
+    ],
+)
+def test_evaluate_claim_finds_an_artefact_only_where_its_mistake_is_isolated(alone, without, expected):
+    isolated = {"mistake": "a slip", "alone": "slip", "without": "original_without"}
+    levels = {"as_submitted": 0.9, "corrected": 0.5, "slip": alone, "original_without": without, "another": 0.9}
+    rows = table(**{recipe: {0.1: mean} for recipe, mean in levels.items()})
+    verdict = evaluate(claim(at={"scale": 0.1}, greater_than=0.8, cause=isolated), rows)
+    assert verdict.word == expected
+    assert list(verdict.findings) == ["as_submitted", "corrected", "slip", "original_without"]
+    del levels["slip"]
+    fewer = table(**{recipe: {0.1: mean} for recipe, mean in levels.items()})
+    assert evaluate(claim(at={"scale": 0.1}, greater_than=0.8, cause=isolated), fewer).word == "refuted"
+
+
+def test_evaluate_claim_divides_changes_by_the_distance_of_their_levels():
+    parts = {"at": {"scale": [0.0, 1.0, 3.0]}, "along": "scale", "largest_change_at": 3.0, "less_than": 0.0}
+    levels = {"corrected": {0.0: 0.9, 1.0: 0.7, 3.0: 0.4}}
+    assert word(claim(**parts), **levels) == "supported"
+    assert word(claim(**parts, per_unit=True), **levels) == "refuted"
 
 
 def test_evaluate_claim_supports_a_pvalue_or_is_inconclusive():
@@ -186,7 +215,7 @@ def test_evaluate_claim_supports_a_pvalue_or_is_inconclusive():
         ),
         (
             {"at": {"scale": [0.1, 1.0]}, "along": "scale", "largest_change_at": 1.0, "less_than": 0.0},
-            "change of test accuracy at scale 0.1, 1 to scale 1 minus any other change < 0",
+            "change of test accuracy at scale 0.1, 1 to scale 1 minus any other < 0",
         ),
         (
             {"minus": {"metric": "majority_baseline"}, "less_than": 0.01},

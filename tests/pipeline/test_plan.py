@@ -43,6 +43,14 @@ def test_plan_runs_expands_the_grid_in_the_order_of_the_file(toy):
     ]
 
 
+def test_plan_runs_adds_the_points_of_extra_grids_once(toy):
+    before = list(by_path(toy))
+    change(toy, "    n_seeds: 2", "    n_seeds: 2\n    extra_grids: [{scale: [0.5, 9.0], recipe: [corrected]}]")
+    change(toy, "scale: 2.0}, set", "scale: 9.0}, set")
+    assert list(by_path(toy)) == [*before[:4], "toy/1_measure/recipe~corrected/scale~9.0", *before[4:]]
+    assert len(by_path(toy)["toy/2_summary"].depends_on) == 5
+
+
 def test_a_run_has_every_parameter_of_its_notebook(toy):
     assert by_path(toy)["toy/1_measure/recipe~corrected/scale~0.5"].parameters == {
         "scale": 0.5,
@@ -169,7 +177,11 @@ BAD = {
     "a claim off the grid": ("order: 1", f"order: 1\n{CLAIM}}}".replace("scale:", "scal:"), r"at\.scal: neither in the grid nor a"),
     "a claim that pools a column": ("order: 1", f"order: 1\n{CLAIM}}}".replace("{scale: 0.5}", "{}"), r"at: \{\} does not give its scale; add it"),
     "a claim with an empty region": ("order: 1", f"order: 1\n{CLAIM}, greater_than: 1.0}}", r"the first below the second"),
-    "a cause without recipes": ("original_recipe: as_submitted", f"{CLAIM}, cause: x}}", r"cause: the file must name its original_recipe"),
+    "a cause that is not run": ("original_recipe: as_submitted", f"original_recipe: as_submitted\n{CLAIM}, cause: {{mistake: x, alone: other}}}}", r"cause: 1_measure does not run other"),
+    "an extra grid of other parameters": ("    n_seeds: 2", "    n_seeds: 2\n    extra_grids: [{recipe: [corrected]}]", r"extra_grids: \['recipe'\] must be the parameters of the grid, \['recipe', 'scale'\]"),
+    "an extra grid beyond its limits": ("    n_seeds: 2", "    n_seeds: 2\n    extra_grids: [{recipe: [corrected], scale: [-1.0]}]", r"grid\.scale: -1\.0: .*greater than or equal to 0"),
+    "a rate without a column": ("order: 1", f"order: 1\n{CLAIM}, per_unit: true}}", r"per_unit: there is no along"),
+    "a cause without recipes": ("original_recipe: as_submitted", f"{CLAIM}, cause: {{mistake: x}}}}", r"cause: the file must name its original_recipe"),
 }  # fmt: skip
 
 
@@ -198,7 +210,7 @@ claims:
   c: {statement: s, notebook: 1_measure, metric: m, at: {scale: [0.5, 2.0]}, along: scale, largest_change_at: 2.0,
       less_than: 0.0}
   d: {statement: s, notebook: 1_measure, metric: m, at: {scale: 0.5}, minus: {metric: n, at: {scale: 2.0, level: 1}},
-      greater_than: 0.0, cause: c}
+      greater_than: 0.0, stated_in: p, cause: {mistake: c, alone: as_submitted, without: corrected}}
 """
 TOY = yaml.safe_load(f"{TOY_PARAMS}cover_figure: 2_summary\n{CLAIMS}")
 TOY["notebooks"]["1_measure"]["overrides"].append({"where": {"dataset": "digits"}, "set": {"n_seeds": 1}, "note": "n"})

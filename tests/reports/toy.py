@@ -49,7 +49,7 @@ claims:
     metric: accuracy
     at: {scale: 0.5, noise_level: 0.4}
     greater_than: 0.7
-    cause: the factor is twice too large
+    cause: {mistake: the factor is twice too large}
 """
 RECORD = {
     "models": [],

@@ -122,10 +122,13 @@ def test_another_version_of_a_package_gives_another_key(monkeypatch, package):
     assert key_of() != before
 
 
-@pytest.mark.parametrize("name", _trainings.MODULES)
+ALL_MODULES = (*_trainings.MODULES, *_trainings.MODULES_OF_FUNCTIONS)
+
+
+@pytest.mark.parametrize("name", ALL_MODULES)
 def test_a_line_of_the_training_code_gives_another_key_but_words_do_not(monkeypatch, tmp_path, name):
-    before = key_of()
-    for module in _trainings.MODULES:
+    before, without_metrics = key_of(metrics=METRICS.values()), key_of()
+    for module in ALL_MODULES:
         (tmp_path / f"{module}.py").write_text((Path(_trainings.__file__).parent / f"{module}.py").read_text())
     code = (tmp_path / f"{name}.py").read_text()
     assert "Return " in code
@@ -135,7 +138,8 @@ def test_a_line_of_the_training_code_gives_another_key_but_words_do_not(monkeypa
     ):
         (tmp_path / f"{name}.py").write_text(changed)
         monkeypatch.setattr(_trainings, "_SOURCES", _trainings._read_sources(tmp_path))
-        assert (key_of() == before) is same
+        assert (key_of(metrics=METRICS.values()) == before) is same
+        assert (key_of() == without_metrics) is (same or name in _trainings.MODULES_OF_FUNCTIONS)
 
 
 def test_what_decides_nothing_is_not_part_of_the_key(monkeypatch, tmp_path):

@@ -38,8 +38,8 @@ class Finding:
 class Verdict:
     """The verdict on a claim.
 
-    ``word`` is supported, refuted, artefact, inconclusive or not decided; ``cause`` is the mistake behind a claim that
-    is not supported, "" if none is known; ``findings`` holds the finding of each recipe ("" for a notebook without).
+    ``word`` is supported, refuted, artefact, inconclusive or not decided; ``cause`` is the mistake behind an artefact,
+    otherwise ""; ``findings`` holds the finding of each recipe that takes part ("" for a notebook without recipes).
     """
 
     word: str
@@ -57,10 +57,11 @@ def format_condition(claim: Claim) -> str:
     low = f"{claim.greater_than:g} < " if claim.greater_than is not None else ""
     high = f" < {claim.less_than:g}" if claim.less_than is not None else ""
     number = _describe(claim.metric, claim.at)
+    change = f"change per unit of {format_label(claim.along)}" if claim.per_unit else "change"
     if claim.largest_change_at is not None:
-        number = f"change of {number} to {format_label(claim.along)} {claim.largest_change_at:g} minus any other change"
+        number = f"{change} of {number} to {format_label(claim.along)} {claim.largest_change_at:g} minus any other"
     elif claim.along:
-        number = f"every change of {number}"
+        number = f"every {change} of {number}"
     elif claim.minus:
         number += f" minus {_describe(claim.minus.metric or '', claim.minus.at)}"
     return f"{low}{number}{high}"
@@ -74,24 +75,25 @@ def evaluate_claim(
     ``table`` is tidy: the grid and coordinate columns of the claim's notebook (a coordinate is empty in rows whose
     metric does not depend on it), then seed, metric and value. The claim holds if the 95 % interval of each of its
     numbers lies inside its region, and fails if one lies outside. Of several recipes ``corrected_recipe`` decides (the
-    first one if None); a claim that is not supported there but holds for ``original_recipe`` is an artefact of its
-    cause. Raises ValueError if a number has two values for the same seed.
+    first one if None). A claim that fails there but holds for ``original_recipe`` is an artefact of its cause if it
+    also holds with this mistake alone, and fails without it. Raises ValueError if a number has two values for the same
+    seed.
     """
     named = {*claim.at, *(claim.minus.at if claim.minus else ())}
     table = table.reindex(columns=[*table.columns, *sorted(named - set(table.columns))])
     recipes = list(dict.fromkeys(table["recipe"])) if "recipe" in table else [""]
-    findings = {recipe: _find(claim, table, {"recipe": recipe} if recipe else {}) for recipe in recipes}
     deciding = recipes[0] if recipes == [""] else corrected_recipe or next(iter(recipes), None)
+    expected = {}
+    if cause := claim.cause:
+        expected = {original_recipe: Outcome.HOLDS, cause.alone or original_recipe: Outcome.HOLDS}
+        expected |= {deciding: Outcome.FAILS, cause.without or deciding: Outcome.FAILS}
+    taking_part = [each for each in dict.fromkeys([original_recipe, deciding, *expected]) if each in recipes]
+    findings = {recipe: _find(claim, table, {"recipe": recipe} if recipe else {}) for recipe in taking_part}
     if deciding not in findings:
         return Verdict(Outcome.UNKNOWN.value, "", findings)
-    outcome = findings[deciding].outcome
-    if claim.cause and outcome in (Outcome.FAILS, Outcome.UNCLEAR):
-        original = findings.get(original_recipe)
-        if original and original.outcome is Outcome.HOLDS:
-            return Verdict("artefact", claim.cause, findings)
-        if deciding == "":
-            return Verdict(outcome.value, claim.cause, findings)
-    return Verdict(outcome.value, "", findings)
+    if cause and all(each in findings and findings[each].outcome is outcome for each, outcome in expected.items()):
+        return Verdict("artefact", cause.mistake, findings)
+    return Verdict(findings[deciding].outcome.value, "", findings)
 
 
 def _find(claim: Claim, table: pd.DataFrame, recipe: Mapping[str, str]) -> Finding:
@@ -150,7 +152,9 @@ def _changes(
     levels: Any = claim.at[column]
     for at in _points({key: value for key, value in claim.at.items() if key != column}):
         values = {x: _values(table, claim.metric, {**recipe, **at, column: x}) for x in sorted(levels)}
-        changes = {(a, b): values[b] - values[a] for a, b in itertools.pairwise(values)}
+        changes = {
+            (a, b): (values[b] - values[a]) / (b - a if claim.per_unit else 1) for a, b in itertools.pairwise(values)
+        }
         chosen = next((change for (_, b), change in changes.items() if b == claim.largest_change_at), None)
         for (a, b), change in changes.items():
             name = f"{_describe(claim.metric, at)}, {format_label(column)} {a:g} to {b:g}"

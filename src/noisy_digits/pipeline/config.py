@@ -24,6 +24,7 @@ def _check_scalar(value: Any) -> Any:
 
 Scalar = Annotated[JsonValue, AfterValidator(_check_scalar)]
 Values = dict[str, JsonValue]
+Grid = dict[str, Annotated[list[Any], Field(min_length=1)]]
 
 
 class Override(StrictModel):
@@ -56,9 +57,8 @@ class NotebookConfig(StrictModel):
 
     title: str = Field(description="Title on the index.")
     fixed: Values = Field(default={}, description="Parameters and their values, instead of the notebook's defaults.")
-    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
-        default={}, description="Values to combine, by parameter; `recipe` varies the recipe."
-    )
+    grid: Grid = Field(default={}, description="Values to combine, by parameter; `recipe` varies the recipe.")
+    extra_grids: list[Grid] = Field(default=[], description="Grids of the same parameters; their points are added.")
     overrides: list[Override] = Field(default=[], description="Exceptions at some grid points.")
     n_seeds: Count = Field(default=1, description="Number of seeds, for a notebook with a parameter `n_seeds`.")
     quick: Values = Field(default={}, description="Parameters in the quick profile; they override all others.")
@@ -75,15 +75,24 @@ class NotebookConfig(StrictModel):
     )
     literature: list[Reference] = Field(default=[], description="Results from the literature.")
 
+    @property
+    def levels(self) -> Grid:
+        """Return all values of each grid column, in order of appearance."""
+        grids = [self.grid, *self.extra_grids]
+        return {key: list({repr(value): value for grid in grids for value in grid[key]}.values()) for key in self.grid}
+
     @model_validator(mode="after")
     def _check_columns(self) -> Self:
+        for grid in self.extra_grids:
+            if grid.keys() != self.grid.keys():
+                raise UserError(f"extra_grids: {list(grid)} must be the parameters of the grid, {list(self.grid)}")
         columns = [*self.grid, *self.coordinates]
         for column in columns:
             if column in RESERVED:
                 raise UserError(f"a grid column or coordinate cannot be called {column} (nor {', '.join(RESERVED)})")
             if columns.count(column) > 1:
                 raise UserError(f"grid and coordinates: {column} appears twice")
-        points = math.prod(map(len, self.grid.values()))
+        points = sum(math.prod(map(len, grid.values())) for grid in (self.grid, *self.extra_grids))
         if points > MAX_GRID_POINTS:
             raise UserError(
                 f"grid: {points:,} points; at most {MAX_GRID_POINTS:,}: leave out values, or split the notebook"
@@ -103,29 +112,41 @@ class Contrast(StrictModel):
     at: Values = Field(default={}, description="Where it is taken, if that differs from the claim's `at`.")
 
 
+class Cause(StrictModel):
+    """The mistake to which a claim owes its support, and the two recipes that isolate it from all other mistakes.
+
+    Both are left out where the original recipe has no other mistake.
+    """
+
+    mistake: str = Field(description="The mistake.")
+    alone: str | None = Field(default=None, description="The recipe with this mistake only: there the claim must hold.")
+    without: str | None = Field(
+        default=None, description="The original recipe without this mistake: there the claim must fail."
+    )
+
+
 class Claim(StrictModel):
-    """A claim of a write-up and the numbers that decide it: they must lie in the region given.
+    """A claim of a write-up, or one of ours, and the numbers that decide it: they must lie in the region given.
 
     The number is `metric` at `at`, minus `minus`. With `along` it is the change from each level of a column to the
     next. With `largest_change_at` as well, it is the change to that level minus each other change. `at` gives a value,
     or a list of them, for every grid column except `recipe` and for the coordinates that the metric depends on.
     """
 
-    statement: str = Field(description="The claim, in our words.")
+    statement: str = Field(description="The claim: its meaning, in our words.")
+    stated_in: str = Field(default="", description="Where the write-up makes the claim; left out for a claim of ours.")
     notebook: str = Field(description="The notebook of this file that measures the numbers.")
     metric: str = Field(description="The metric.")
     at: Values = Field(default={}, description="Where the metric is taken.")
     minus: Contrast | None = Field(default=None, description="What is subtracted.")
     along: str | None = Field(default=None, description="The column of changes; `at` lists its levels.")
+    per_unit: bool = Field(default=False, description="True for changes divided by the distance of the levels.")
     largest_change_at: float | None = Field(default=None, description="The level of `along` whose change is compared.")
     greater_than: float | None = Field(default=None, description="Lower limit of the region.")
     less_than: float | None = Field(default=None, description="Upper limit of the region.")
     exact: bool = Field(default=False, description="True for a number without seeds, such as a count of parameters.")
     pvalue_less_than: float | None = Field(default=None, description="Instead: upper limit of a p-value.")
-    cause: str = Field(
-        default="",
-        description="The mistake behind a claim that is not supported or, with recipes, only by the original one.",
-    )
+    cause: Cause | None = Field(default=None, description="The mistake behind a claim that only the write-up supports.")
 
     @model_validator(mode="after")
     def _check_region(self) -> Self:
@@ -139,6 +160,8 @@ class Claim(StrictModel):
         numbers = isinstance(levels, list) and all(type(level) in (int, float) for level in levels)
         if self.along and (not numbers or len(levels) < 2 or self.minus):
             raise UserError(f"along: at.{self.along} must list two numbers or more, and minus be left out")
+        if self.per_unit and not self.along:
+            raise UserError("per_unit: there is no along")
         if self.largest_change_at is not None and self.largest_change_at not in sorted(levels)[1:]:
             raise UserError("largest_change_at: not a level after the first of those of along")
         return self
@@ -173,9 +196,12 @@ class AssignmentConfig(StrictModel):
             if word is not None and word not in allowed:
                 raise UserError(f'{place}: unknown name "{word}"{did_you_mean(word, allowed)}')
         for name, claim in self.claims.items():
-            by_recipe = "recipe" in notebooks[claim.notebook].grid
-            if claim.cause and by_recipe and not (self.original_recipe and self.corrected_recipe):
+            if claim.cause and not (self.original_recipe and self.corrected_recipe):
                 raise UserError(f"claims.{name}.cause: the file must name its original_recipe and its corrected_recipe")
+            in_grid = notebooks[claim.notebook].levels.get("recipe", [])
+            for recipe in (claim.cause.alone, claim.cause.without) if claim.cause else ():
+                if recipe and recipe not in in_grid:
+                    raise UserError(f"claims.{name}.cause: {claim.notebook} does not run {recipe}: {in_grid}")
         if self.cover_figure and notebooks[self.cover_figure].grid:
             raise UserError(f"cover_figure: {self.cover_figure} has a grid; name a notebook without one")
         return self

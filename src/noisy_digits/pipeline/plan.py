@@ -141,15 +141,14 @@ def _expand(
     types = {name: parameter.annotation for name, parameter in cell.items()}
     columns = _column_types(assignment, notebook, cell, f"{where}.grid")
     _check_references(notebook, columns, where)
-    grid = _validate_grid(notebook, columns, where)
+    points = _list_points(notebook, columns, where)
     quick = _validate(types, notebook.quick, f"{where}.quick")
     if "n_seeds" in notebook.model_fields_set and "n_seeds" not in cell:
         raise UserError(
             f"{where}.n_seeds: the notebook declares no such parameter; add `n_seeds: Count = 1` to its cell"
         )
     seeds = {"n_seeds": notebook.n_seeds} if "n_seeds" in cell else {}
-    for combination in itertools.product(*grid.values()):
-        point = dict(zip(grid, combination, strict=True))
+    for point in points:
         recipe = assignment.recipes.get(point.get("recipe", ""), {})
         selectors = point | {"dataset": dataset}
         values, notes = {name: parameter.default for name, parameter in cell.items()} | seeds, {}
@@ -191,21 +190,26 @@ def _validate(types: Types, values: Mapping[str, Any], where: str) -> Values:
     return {key: validate_parameter(key, types[key], value, where) for key, value in values.items()}
 
 
-def _validate_grid(notebook: NotebookConfig, columns: Types, where: str) -> dict[str, list]:
-    grid: dict[str, list] = {}
-    for key, values in notebook.grid.items():
-        grid[key] = [validate_parameter(key, columns[key], value, f"{where}.grid") for value in values]
-        for value in grid[key]:
-            check_path_component(value, f"{where}.grid.{key}")
-        value, times = Counter(grid[key]).most_common(1)[0]
-        if times > 1:
-            raise UserError(f"{where}.grid.{key}: {value} appears twice")
-    return grid
+def _list_points(notebook: NotebookConfig, columns: Types, where: str) -> list[Values]:
+    """Return the points of all grids of a notebook, each once."""
+    points: dict[str, Values] = {}
+    for grid in (notebook.grid, *notebook.extra_grids):
+        checked: dict[str, list] = {}
+        for key in notebook.grid:
+            checked[key] = [validate_parameter(key, columns[key], value, f"{where}.grid") for value in grid[key]]
+            for value in checked[key]:
+                check_path_component(value, f"{where}.grid.{key}")
+            value, times = Counter(checked[key]).most_common(1)[0]
+            if times > 1:
+                raise UserError(f"{where}.grid.{key}: {value} appears twice")
+        for combination in itertools.product(*checked.values()):
+            points[repr(combination)] = dict(zip(checked, combination, strict=True))
+    return list(points.values())
 
 
 def _check_overrides(notebook: NotebookConfig, cell: Parameters, datasets: Sequence[str], where: str) -> None:
     """Check every override, those for other data sets included."""
-    types, grid = {name: parameter.annotation for name, parameter in cell.items()}, notebook.grid
+    types, grid = {name: parameter.annotation for name, parameter in cell.items()}, notebook.levels
     for override in notebook.overrides:
         _validate(types, override.set, where)
         for key, value in override.where.items():
