@@ -64,7 +64,7 @@ FUSED = {"adadelta": Adadelta, "adam": Adam, "legacy_rmsprop": LegacyRMSprop, "r
 
 
 def build_optimizer(name: str, learning_rate: float) -> keras.Optimizer:
-    """Return the optimizer that Keras calls ``name``, or ``LegacyRMSprop``, at its defaults except for ``learning_rate``.
+    """Return the optimizer ``name``, at Keras's defaults except for ``learning_rate``.
 
     Raises UserError for a name that is not in ``number_types.OPTIMIZERS``.
     """

@@ -5,12 +5,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from noisy_digits.training import EpochMetric, compute_gradients, get_hidden_layers
+from noisy_digits.training import EpochMetric, compute_gradients, get_hidden_layers, predict
 
 
 def error_rate(x: np.ndarray, y: np.ndarray, name: str) -> EpochMetric:
     """Return an epoch metric ``name``: the fraction of images ``x`` (n, 28, 28) whose class is not ``y`` (n,)."""
-    return lambda model: {name: float(np.mean(model.predict_on_batch(x).argmax(axis=1) != y))}
+    return lambda model: {name: float(np.mean(predict(model, x).argmax(axis=1) != y))}
 
 
 def bias_gradient_norms(x: np.ndarray, y: np.ndarray) -> EpochMetric:

@@ -27,7 +27,7 @@ UPDATED = """\
 
 <!-- verdicts -->
 
-| write-up | claim | verdict |
+| write-up | claim (ours in italics) | verdict |
 | --- | --- | --- |
 | A toy assignment | The toy is accurate. | **artefact**: the factor is twice too large |
 

@@ -45,6 +45,7 @@ notebooks:
 claims:
   accurate:
     statement: The toy is accurate.
+    stated_in: the conclusion
     notebook: 1_measure
     metric: accuracy
     at: {scale: 0.5, noise_level: 0.4}

@@ -54,9 +54,8 @@ def test_epsilon_outside_the_root_moves_weights_further_where_gradients_are_smal
         variable, optimizer = keras.Variable([1.0, 1.0]), build_optimizer(name, 0.001)
         optimizer.apply([keras.ops.convert_to_tensor([1e-5, 1.0])], [variable])
         steps[name] = 1 - variable.numpy()
-    small = {name: 1e-5 * 0.001 for name in steps}
-    small["rmsprop"] /= np.sqrt(0.1 * 1e-10 + 1e-7)
-    small["legacy_rmsprop"] /= np.sqrt(0.1 * 1e-10) + 1e-7
+    mean_square = 0.1 * 1e-5**2
+    small = {"rmsprop": 1e-8 / np.sqrt(mean_square + 1e-7), "legacy_rmsprop": 1e-8 / (np.sqrt(mean_square) + 1e-7)}
     assert all(np.isclose(steps[name][0], small[name], rtol=0.01) for name in steps), steps
     assert np.isclose(steps["rmsprop"][1], steps["legacy_rmsprop"][1], rtol=1e-3)
 

@@ -87,7 +87,7 @@ def evaluate_claim(
     if cause := claim.cause:
         expected = {original_recipe: Outcome.HOLDS, cause.alone or original_recipe: Outcome.HOLDS}
         expected |= {deciding: Outcome.FAILS, cause.without or deciding: Outcome.FAILS}
-    taking_part = [each for each in dict.fromkeys([original_recipe, deciding, *expected]) if each in recipes]
+    taking_part = [str(each) for each in dict.fromkeys([original_recipe, deciding, *expected]) if each in recipes]
     findings = {recipe: _find(claim, table, {"recipe": recipe} if recipe else {}) for recipe in taking_part}
     if deciding not in findings:
         return Verdict(Outcome.UNKNOWN.value, "", findings)

@@ -149,7 +149,7 @@ def _expand(
         )
     seeds = {"n_seeds": notebook.n_seeds} if "n_seeds" in cell else {}
     for point in points:
-        recipe = assignment.recipes.get(point.get("recipe", ""), {})
+        recipe = assignment.recipes.get(str(point.get("recipe")), {})
         selectors = point | {"dataset": dataset}
         values, notes = {name: parameter.default for name, parameter in cell.items()} | seeds, {}
         for origin, layer, note in (

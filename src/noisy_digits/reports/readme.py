@@ -40,9 +40,10 @@ def _save_figure(overview: Overview, path: str) -> str:
 
 
 def _verdict_table(overview: Overview) -> str:
-    rows = ["| write-up | claim | verdict |", "| --- | --- | --- |"]
+    rows = ["| write-up | claim (ours in italics) | verdict |", "| --- | --- | --- |"]
     for section in overview.sections():
         for claim, verdict in section["claims"]:
             cause = f": {verdict.cause}" if verdict.cause else ""
-            rows.append(f"| {section['config'].title} | {claim.statement} | **{verdict.word}**{cause} |")
+            statement = claim.statement if claim.stated_in else f"*{claim.statement}*"
+            rows.append(f"| {section['config'].title} | {statement} | **{verdict.word}**{cause} |")
     return "\n".join(["", *rows, "", ""])
