@@ -99,7 +99,8 @@ def test_index_lists_every_run_with_status_and_number():
 def test_index_shows_claims_and_reported_numbers():
     text = words(sample_index())
     assert "verdictfindings" in text
-    assert "A little noise helps. 0 < gainartefact: unequal images 0.04 (n = 3) −0.01 (n = 3)" in text
+    assert "A little noise helps. here: a claim of ours0 < gainartefact: unequal images" in text
+    assert "as submitted: 0.04 (n = 3)corrected: −0.01 (n = 3)" in text
     assert "scale 0.1, test accuracy test accuracy0.88230.8702 ± 0.0021 (n = 3)-0.0121no0.9913" in text
 
 

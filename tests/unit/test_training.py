@@ -232,6 +232,19 @@ def test_evaluate_gives_the_mean_negative_log_probability_of_the_true_class():
     assert training.evaluate(model, DIGITS.x_test, DIGITS.y_test)["loss"] == pytest.approx(by_hand, rel=1e-4)
 
 
+def test_evaluate_agrees_with_keras_even_where_the_network_is_certain_and_wrong():
+    training.set_random_seed(0)
+    model = models.mlp((8,), l2=0.01)
+    training.compile(model, optimizer="sgd", learning_rate=0.1, loss="sparse_categorical_crossentropy")
+    x, y = 500 * DIGITS.x_test, DIGITS.y_test
+    loss, accuracy = model.evaluate(x, y, batch_size=250, verbose=0)
+    ours = training.evaluate(model, x, y)
+    assert loss > 20  # nats: more than the logarithm of the smallest probability that Keras would clip to
+    assert ours == pytest.approx({"loss": loss, "accuracy": accuracy}, rel=1e-5)
+    with pytest.raises(UserError, match="360 images and 359 labels"):
+        training.evaluate(model, x, y[1:])
+
+
 def test_evaluate_draws_nothing():
     weights = []
     for evaluates in (False, True):
