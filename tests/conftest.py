@@ -84,11 +84,19 @@ SUMMARY_PARAMETERS = 'collection: str = "auto"'
 SMALL = {
     "mlp_noise": {
         "1_noise": {"grid": {"recipe": ["corrected"]}},
-        "2_train": {"grid": {"recipe": ["as_submitted", "corrected"], "scale": [0.0, 0.1]}, "overrides": []},
+        "2_train": {
+            "grid": {"recipe": ["as_submitted", "corrected"], "scale": [0.0, 0.1]},
+            "extra_grids": [],
+            "overrides": [],
+        },
         "3_clean_vs_noisy": {},
         "4_noise_sweep": {},
     },
-    "denoising": {"3a_cnn": {}, "4a_autoencoder": {"grid": {"autoencoder": ["dense"]}}, "4d_generation": {}},
+    "denoising": {
+        "3a_cnn": {},
+        "4a_autoencoder": {"grid": {"autoencoder": ["dense"]}, "overrides": []},
+        "4d_generation": {},
+    },
 }
 """The notebooks of this project that ``small`` keeps, with what it changes: all kinds of runs, in half a minute."""
 FEW = {"epochs": 1, "train_size": 500, "test_size": 200, "n_seeds": 1}
@@ -214,7 +222,8 @@ def copied(tmp_path_factory) -> Path:
     root = copy_project(tmp_path_factory.mktemp("project"), "notebooks", "params", "workflow")
     for name, column, few in (
         ("mlp_noise", "scale", "[0.0, 0.1, 1.0]"),
-        ("cnn_noise", "scale", "[0.0, 0.1, 3.0]"),
+        ("cnn_noise", "scale", "[0.0, 0.1, 0.5, 3.0]"),
+        ("mlp_noise", r"- {recipe: \[strong_noise, former_optimizer\], scale", "[0.1]"),
         ("beyond", "train_noise", "[clean, salt_and_pepper_0.4]"),
         ("beyond", "scale", "[0.5]"),
     ):

@@ -235,7 +235,7 @@ def test_the_index_decides_claims_and_compares_reported_numbers_in_the_reference
     with contextlib.chdir(toy):
         write_index(toy, plan_runs(toy, "quick", 3, "mnist"), Collection("mnist"))
     words = " ".join(re.sub(r"<[^>]+>", " ", (toy / "reports/mnist/index.html").read_text()).split())
-    assert re.search(r"Accuracy falls with the scale every change of .* &lt; 0 supported", words)
+    assert re.search(r"Accuracy falls with the scale here: a claim of ours every change of .* &lt; 0 supported", words)
     assert re.search(r"test accuracy at scale 0.5 &lt; 0.5 artefact", words)
     assert "half the learning rate" in words
     assert re.search(r"0\.25 0\.3433 ± 0\.0100 \(n = 3\) \+0\.0933 no 0\.6767 ± 0\.0100", words)
