@@ -29,6 +29,8 @@ SYNTAX = (
 )
 """What mends nearly every mistake that YAML's parser finds, often some lines below it."""
 
+MAX_DEPTH = 50
+
 
 class StrictModel(BaseModel):
     """A model that refuses unknown keys, and numbers that are not finite or not written as numbers."""
@@ -57,7 +59,9 @@ Model = TypeVar("Model", bound=StrictModel)
 def read_model(path: Path, model: type[Model]) -> Model:
     """Read a YAML file as a ``model``. Raises UserError naming the file, the key and what is allowed there."""
     try:
-        found = model.model_validate(yaml.load(path.read_text(encoding="utf-8"), _Loader))
+        text = path.read_text(encoding="utf-8")
+        _check_structure(text)
+        found = model.model_validate(yaml.load(text, _Loader))
         found.model_dump_json()  # refuses text that is no Unicode
     except ValidationError as error:
         first = error.errors()[0]
@@ -71,8 +75,6 @@ def read_model(path: Path, model: type[Model]) -> Model:
         hint = "" if isinstance(error, ConstructorError) else f"; {SYNTAX}"
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         message = f"line {line}: not valid YAML: {error.problem}{hint}"
-    except RecursionError:
-        message = "not valid YAML: nested too deeply"
     except (yaml.YAMLError, ValueError, LookupError) as error:  # a date, number or tag that its own type refuses
         message = f"not valid YAML: {error}: write text in quotes"
     else:
@@ -91,15 +93,23 @@ def explain(error: Mapping[str, Any]) -> str:
     return f"must be {EXPECTED[kind]}" if kind in EXPECTED else error["msg"].replace("Input should", "must")
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader. By itself it accepts equal keys, and aliases, which can expand without limit."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()
-        if anchor := getattr(event, "anchor", None):
+def _check_structure(text: str) -> None:
+    """Refuse anchors, which can expand without limit, and text so deep that the parser would run out of memory."""
+    depth = 0
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        anchor = getattr(event, "anchor", None)
+        if anchor:
             message = f'"{anchor}" is an anchor or alias (& and *): write the value out instead'
-            raise ConstructorError(None, None, message, event.start_mark)
-        return super().compose_node(parent, index)
+        elif depth > MAX_DEPTH:
+            message = f"nested more than {MAX_DEPTH} levels deep"
+        else:
+            continue
+        raise ConstructorError(None, None, message, event.start_mark)
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML's safe loader. By itself it accepts equal keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [self.construct_object(key) for key, _ in node.value]

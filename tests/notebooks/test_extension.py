@@ -11,7 +11,7 @@ import nbformat
 import pytest
 import yaml
 
-from ..conftest import FEW, REPOSITORY, copy_project, environment
+from ..conftest import FEW, REPOSITORY, copy_project, environment, keep_levels
 from .test_by_hand import run_all
 
 pytestmark = pytest.mark.slow
@@ -75,7 +75,9 @@ def extended(tmp_path_factory):
         assignment = yaml.safe_load((REPOSITORY / f"params/{name}.yml").read_text())
         kept = {}
         for key, grid in notebooks.items():
-            kept[key] = assignment["notebooks"][key] | ({"grid": grid} if grid else {})
+            kept[key] = assignment["notebooks"][key]
+            if grid:
+                kept[key] = keep_levels(kept[key], grid) | {"grid": grid}
             quick = kept[key].get("quick", {})
             kept[key]["quick"] = quick | {parameter: value for parameter, value in FEW.items() if parameter in quick}
         (root / f"params/{name}.yml").write_text(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from noisy_digits import stats
 from noisy_digits.formatting import format_interval, format_label, format_number
-from noisy_digits.pipeline.config import Claim
+from noisy_digits.pipeline.config import Claim, list_levels
 
 MIN_SEEDS = 3
 """Replicates that a verdict needs at least."""
@@ -167,7 +167,7 @@ def _changes(
 
 def _points(at: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return every combination of the levels in ``at``."""
-    levels = [value if isinstance(value, list) else [value] for value in at.values()]
+    levels = map(list_levels, at.values())
     return [dict(zip(at, combination, strict=True)) for combination in itertools.product(*levels)]
 
 

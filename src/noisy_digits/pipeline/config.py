@@ -27,15 +27,24 @@ Values = dict[str, JsonValue]
 Grid = dict[str, Annotated[list[Any], Field(min_length=1)]]
 
 
+def list_levels(levels: JsonValue) -> list[JsonValue]:
+    """Return the levels of a column, which a params file gives as one value or as a list of them."""
+    return levels if isinstance(levels, list) else [levels]
+
+
 class Override(StrictModel):
     """Parameters with other values at some grid points, on one data set, or both."""
 
     where: Values = Field(
         min_length=1,
-        description="Grid values that select the grid points; `dataset` selects a data set of the project.",
+        description="The grid points: a value of a grid column, or a list; `dataset` is a data set of the project.",
     )
     set: Values = Field(min_length=1, description="Parameters and their values there.")
     note: str = Field(default="", description="Sentence at the top of the pages of the runs that have these values.")
+
+    def holds_at(self, point: Values) -> bool:
+        """Return whether it holds at ``point``, which gives all grid columns and the data set."""
+        return all(point.get(column) in list_levels(levels) for column, levels in self.where.items())
 
 
 class Reference(StrictModel):

@@ -12,7 +12,15 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from noisy_digits.errors import UserError, check_name, did_you_mean
-from noisy_digits.pipeline.config import AssignmentConfig, Claim, NotebookConfig, Scalar, Values, load_assignments
+from noisy_digits.pipeline.config import (
+    AssignmentConfig,
+    Claim,
+    NotebookConfig,
+    Scalar,
+    Values,
+    list_levels,
+    load_assignments,
+)
 from noisy_digits.pipeline.datasets import load_datasets
 from noisy_digits.pipeline.parameters import Parameter, read_parameters, validate_parameter
 from noisy_digits.project import read_project
@@ -156,11 +164,7 @@ def _expand(
             ("fixed", notebook.fixed, ""),
             ("recipe", {key: value for key, value in recipe.items() if key in cell}, ""),
             ("grid", {key: value for key, value in point.items() if key != "recipe"}, ""),
-            *(
-                ("overrides", each.set, each.note)
-                for each in notebook.overrides
-                if each.where.items() <= selectors.items()
-            ),
+            *(("overrides", each.set, each.note) for each in notebook.overrides if each.holds_at(selectors)),
             ("quick", quick if profile == "quick" else {}, ""),
             ("SEEDS", dict.fromkeys(seeds, n_seeds) if n_seeds is not None else {}, ""),
         ):
@@ -212,7 +216,7 @@ def _check_overrides(notebook: NotebookConfig, cell: Parameters, datasets: Seque
     types, grid = {name: parameter.annotation for name, parameter in cell.items()}, notebook.levels
     for override in notebook.overrides:
         _validate(types, override.set, where)
-        for key, value in override.where.items():
+        for key, value in ((key, level) for key, levels in override.where.items() for level in list_levels(levels)):
             if key == "dataset" and not datasets:
                 raise UserError(f"{where}: where.dataset: project.yml names no `datasets`; leave the data set out")
             if key == "dataset" and value not in datasets:
@@ -247,7 +251,7 @@ def _check_point(point: Mapping[str, Any], columns: Types, required: Iterable[st
     for key, levels in point.items():
         if key not in columns:
             raise UserError(f"{where}.{key}: neither in the grid nor a coordinate{did_you_mean(key, columns)}")
-        for level in levels if isinstance(levels, list) else [levels]:
+        for level in list_levels(levels):
             validate_parameter(key, columns[key], level, where)
     if missing := [key for key in required if key not in point]:
         raise UserError(f"{where}: {point} does not give its {missing[0]}; add it")

@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
@@ -53,21 +54,29 @@ class AltFigure:
 
     @styled
     def _repr_mimebundle_(self, **_: object) -> tuple[dict, dict]:
-        drawn = io.BytesIO()
-        if self.mime == "image/png":
-            self.figure.savefig(drawn, format="png", dpi=DPI)
-            content = _compress(drawn)
-        else:
-            self.figure.savefig(drawn, format="svg", metadata={"Date": None})
-            content = drawn.getvalue().decode()
+        content = _draw_png(self.figure) if self.mime == "image/png" else _draw_svg(self.figure)
         return {self.mime: content, "text/plain": self.alt}, {self.mime: {"alt": self.alt}}
 
 
-def _compress(png: io.BytesIO) -> bytes:
-    """Return an image with a single channel if it has no colors, which halves its size."""
-    pixels, file = np.asarray(Image.open(png).convert("RGB")), io.BytesIO()
+def _draw_svg(figure: Figure) -> str:
+    """Return a figure as SVG, laid out before it is saved: ``savefig`` would draw it twice."""
+    if layout := figure.get_layout_engine():
+        layout.execute(figure)
+        with matplotlib.rc_context({"figure.constrained_layout.use": False}):
+            figure.set_layout_engine(None)
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None})
+    return drawn.getvalue()
+
+
+def _draw_png(figure: Figure) -> bytes:
+    """Return a figure as PNG, with a single channel if it has no colors, which halves its size."""
+    figure.set_dpi(DPI)
+    canvas, file = FigureCanvasAgg(figure), io.BytesIO()
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
     gray = (pixels == pixels[..., :1]).all()
-    Image.fromarray(pixels[..., 0] if gray else pixels).save(file, "png", optimize=True, dpi=(DPI, DPI))
+    Image.fromarray(pixels[..., 0] if gray else pixels).save(file, "png", dpi=(DPI, DPI))
     return file.getvalue()
 
 
