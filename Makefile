@@ -45,7 +45,7 @@ test: $(READY) ## run the tests that every change needs: minutes
 	@'$(BIN)'/python -m pytest --numprocesses auto --dist loadfile
 
 test-all: $(READY) ## run all tests but those of faults, and show which lines of the package they cover
-	@'$(BIN)'/python -m pytest -m 'not faults and not slurm' --numprocesses auto --dist loadfile --cov --cov-report=term
+	@'$(BIN)'/python -m pytest -m 'not faults and not slurm' --numprocesses auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 test-faults: $(READY) ## kill builds, fill disks, take memory away: half an hour
 	@'$(BIN)'/python -m pytest -m faults

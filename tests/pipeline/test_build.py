@@ -145,6 +145,7 @@ def test_a_new_grid_value_makes_its_points_the_summary_and_the_index(built):
     assert len(read_rows(built)) == 6
 
 
+@pytest.mark.slow
 def test_a_reported_number_whose_grid_value_is_no_longer_run_stays(built):
     before = timestamps(built)
     params = built / "params/toy.yml"
@@ -343,6 +344,7 @@ def test_a_notebook_that_was_cut_off_is_a_failed_run(built):
     assert "FAILED" in (built / "reports/digits-quick/index.html").read_text()
 
 
+@pytest.mark.slow
 def test_two_builds_of_one_collection_at_once_are_refused(toy):
     write_measure(toy, SLOW)
     first = start(toy)
@@ -354,6 +356,7 @@ def test_two_builds_of_one_collection_at_once_are_refused(toy):
     assert len(read_rows(toy)) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", ["a kill", "Ctrl-C"])
 def test_no_kernel_outlives_a_stopped_build_and_ctrl_c_gives_no_traceback(toy, stop):
     write_measure(toy, f"import time\ntime.sleep({2 * PATIENCE_S})\n{MEASURE}")
@@ -372,6 +375,7 @@ def test_no_kernel_outlives_a_stopped_build_and_ctrl_c_gives_no_traceback(toy, s
     assert not alive
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_build_is_finished_by_the_next(toy, built_once, sent):
     write_measure(toy, SLOW)

@@ -92,6 +92,7 @@ def lines_in_view(received):
     return [line.rstrip() for line in lines]
 
 
+@pytest.mark.slow
 def test_a_build_on_a_terminal_shows_a_bar_running_runs_with_epochs_and_leaves_failed_ones_in_view(toy):
     write_notebook(toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, TRAIN + MEASURE)
     status, received = build_on_terminal(toy)

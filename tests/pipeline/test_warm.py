@@ -85,12 +85,14 @@ def test_a_notebook_leaves_no_trace_in_the_next(toy):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_figure_of_pyplot_is_shown(toy):
     measure_with(toy, "import matplotlib.pyplot as plt", "plt.plot([1, 2])", "plt.show()")
     build(toy)  # whose pages refuse it, as it has no alternative text
     assert all(any("image/png" in output.get("data", {}) for output in outputs) for outputs in find_outputs(toy))
 
 
+@pytest.mark.slow
 def test_a_module_that_starts_a_thread_makes_runs_start_cold_and_say_why(toy, monkeypatch):
     modules = toy / "modules"
     modules.mkdir()
@@ -104,6 +106,7 @@ def test_a_module_that_starts_a_thread_makes_runs_start_cold_and_say_why(toy, mo
     assert "an imported module has started a thread); this run starts cold" in done.stderr
 
 
+@pytest.mark.slow
 def test_more_commands_than_processors_wait_for_the_imports_and_start_warm(toy, monkeypatch):
     modules = toy / "modules"
     modules.mkdir()
@@ -117,6 +120,7 @@ def test_more_commands_than_processors_wait_for_the_imports_and_start_warm(toy, 
     assert "cold" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_package_that_is_edited_during_a_build_is_imported_anew(toy, tmp_path):
     package = shutil.copytree(REPOSITORY / "src/noisy_digits", tmp_path / "src/noisy_digits")
     edit = f"if scale == 0.5: open({str(package / 'results.py')!r}, 'a').write('# edited')"
@@ -128,6 +132,7 @@ def test_a_package_that_is_edited_during_a_build_is_imported_anew(toy, tmp_path)
     assert "the package has changed since it was imported); this run starts cold" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_module_that_cannot_be_imported_fails_only_its_own_runs(toy):
     measure_with(toy, "if scale == 0.5:", "    import nonsense")
     done = build(toy)
@@ -136,6 +141,7 @@ def test_a_module_that_cannot_be_imported_fails_only_its_own_runs(toy):
     assert len(list(toy.glob("results/**/1_measure/**/metrics.json"))) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", ["kill", "terminate"])
 def test_a_build_goes_on_cold_when_its_warm_process_ends(toy, stop):
     measure_with(toy, "import time", "time.sleep(2)")
@@ -151,6 +157,7 @@ def test_a_build_goes_on_cold_when_its_warm_process_ends(toy, stop):
     assert len(list(toy.glob("results/**/metrics.json"))) == len(POINTS) + 1
 
 
+@pytest.mark.slow
 def test_a_command_that_is_killed_takes_its_fork_and_its_kernel_with_it(toy):
     measure_with(toy, "import time", "time.sleep(1000)")
     going = start(toy)
@@ -170,6 +177,7 @@ def test_a_command_that_is_killed_takes_its_fork_and_its_kernel_with_it(toy):
     assert not alive
 
 
+@pytest.mark.slow
 def test_nothing_of_the_warm_process_is_left_after_a_build(toy):
     build(toy)
     _, alive = psutil.wait_procs(warm_in(toy), timeout=PATIENCE_S)
