@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from noisy_digits import stats, tables
 from noisy_digits._environment import RunContext
 from noisy_digits._files import StoredRun, is_complete, read_metrics, read_plan, write_metrics
 from noisy_digits.errors import UserError, did_you_mean
-from noisy_digits.formatting import format_label, format_number, format_point
+from noisy_digits.formatting import format_point
 from noisy_digits.project import find_project_root, read_project
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ def _load_rows(folder: Path, notebook: str) -> tuple[list[str], list[Row]]:
         return list(runs[0].point), rows
     if not (rows := _read_csv(folder / "results.csv", notebook)):
         raise UserError(f"results/{folder.name}: no results of {notebook}; {RUN_FIRST}")
-    return list(_read_params(notebook).get("grid", {})), rows
+    return list(read_params(notebook).get("grid", {})), rows
 
 
 def _read_csv(path: Path, notebook: str) -> list[Row]:
@@ -193,8 +192,11 @@ def _holds(folder: Path, notebook: str, only_csv: bool) -> bool:
     return bool(runs) and all(is_complete(folder / run.path) for run in runs)
 
 
-def _read_params(notebook: str) -> Row:
-    """Return what the params file, which the build validates, says of a notebook."""
+def read_params(notebook: str) -> Row:
+    """Return what the params file, which the build validates, says of a notebook ("mlp_noise/2_train").
+
+    Raises UserError for a notebook that no params file describes.
+    """
     assignment, _, key = notebook.partition("/")
     path = find_project_root() / "params" / f"{assignment}.yml"
     notebooks = yaml.safe_load(path.read_text(encoding="utf-8"))["notebooks"] if path.is_file() else {}
@@ -263,83 +265,6 @@ def load_model(notebook: str, seed: int, collection: str = "built", **point: Any
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{file} cannot be opened ({error}): delete it and run `make reports` again") from None
     return model
-
-
-def load_reported(notebook: str) -> pd.DataFrame:
-    """Load the write-up's own numbers for ``notebook`` from its params file, one line per row there.
-
-    What a row does not give is NaN. ``attrs["keys"]`` lists the columns that are no metrics: grid and coordinates.
-    """
-    described = _read_params(notebook)
-    rows, grid = described.get("reported", []), described.get("grid", {})
-    keys = [*grid, *(key for key in described.get("coordinates", []) if any(key in row for row in rows))]
-    reported = pd.DataFrame(rows, columns=list(dict.fromkeys([*keys, *(key for row in rows for key in row)])))
-    reported.attrs["keys"] = keys
-    return reported
-
-
-def load_literature(notebook: str) -> pd.DataFrame:
-    """Load the results from the literature for ``notebook``: grid columns, network, source, differs, metric, value."""
-    references = _read_params(notebook).get("literature", [])
-    return pd.DataFrame([{**reference.pop("at", {}), **reference} for reference in references])
-
-
-def literature_values(notebook: str, collection: str) -> dict[str, float]:
-    """Return the values from the literature by source; nothing unless ``collection`` is the reference collection."""
-    references = load_literature(notebook).to_dict("records") if is_reference(collection) else []
-    return {reference["source"]: reference["value"] for reference in references}
-
-
-def compare_with_reported(
-    runs: pd.DataFrame, reported: pd.DataFrame, collection: str, keys: Sequence[str] | None = None
-) -> pd.DataFrame:
-    """Compare measured with reported numbers: key columns, metric, reported, ours, difference, within seed noise.
-
-    ``keys`` are the columns of ``reported`` that identify a point, by default its ``attrs["keys"]``; those that
-    ``runs`` lacks are left out. Within seed noise: inside the 95 % prediction interval for one more seed. Anywhere but
-    in the reference collection both are "not comparable". Raises UserError if a seed has two values at one point.
-    """
-    known = list(reported.attrs["keys"] if keys is None else keys)
-    keys = [key for key in known if key in reported and key in runs]
-    metrics = [column for column in reported if column not in known]
-    comparable = is_reference(collection)
-    rows = []
-    for line in reported.to_dict("records"):
-        ours = runs
-        for key in keys:
-            ours = ours.loc[ours[key].isna() if pd.isna(line[key]) else ours[key] == line[key]]
-        point = ["" if pd.isna(line[key]) else format_label(line[key]) for key in keys]
-        for metric in (metric for metric in metrics if pd.notna(line[metric])):
-            rows.append([*point, format_label(metric), line[metric], *_compare(ours, metric, line[metric], comparable)])
-    return pd.DataFrame(rows, columns=[*keys, "metric", "reported", "ours", "difference", "within seed noise"])
-
-
-def _compare(ours: pd.DataFrame, metric: str, reported: float, comparable: bool) -> tuple[str, str, str]:
-    lost = len(ours["diverged"].dropna()) if "diverged" in ours else 0
-    diverged = f", {lost} diverged" if lost else ""
-    measured = ours.dropna(subset=[metric]) if metric in ours else ours.iloc[:0]
-    if measured.empty:
-        return f"not recorded{diverged}", "–", "–"
-    if measured["seed"].duplicated().any():
-        raise UserError(f"results.compare_with_reported: {metric} has several values for one seed at one point")
-    summary = stats.summarize(measured[metric].to_numpy())
-    if not comparable:
-        return f"{summary}{diverged}", "not comparable", "not comparable"
-    within = {True: "yes", False: "no", None: "needs replicates"}[stats.in_prediction_interval(summary, reported)]
-    return f"{summary}{diverged}", format_number(summary.mean - reported, sign="+"), within
-
-
-def reported_table(runs: pd.DataFrame, notebook: str, **point: Any) -> tables.Table:
-    """Compare ``runs`` with what was reported for ``notebook`` at the grid ``point``, such as ``autoencoder="dense"``.
-
-    Reported rows at grid values or coordinates that ``runs`` does not have are left out.
-    """
-    reported = load_reported(notebook)
-    for key, value in point.items():
-        reported = reported.loc[reported[key] == value].drop(columns=key)
-    for key in reported.columns.intersection(runs.columns).intersection(reported.attrs["keys"]):
-        reported = reported.loc[reported[key].isin(runs[key])]
-    return tables.Table(compare_with_reported(runs, reported, runs.attrs["collection"]), "Reported and reproduced")
 
 
 def format_caption(runs: pd.DataFrame) -> str:

@@ -11,8 +11,9 @@ from scipy import special
 from noisy_digits.errors import UserError
 from noisy_digits.formatting import format_number
 
-ROUNDING_ERROR = 0.5e-4
-"""Rounding error of a value printed to four decimals."""
+UNBOUNDED = (-np.inf, np.inf)
+BOUNDS = {"accuracy": (0.0, 1.0), "error": (0.0, 1.0), "level": (0.0, 1.0), "loss": (0.0, np.inf)}
+"""Least and largest value of a metric, by the last word of its name."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,27 @@ class Summary:
     ci_low: float
     ci_high: float
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Return the ends of the confidence interval."""
+        return self.ci_low, self.ci_high
+
     def __str__(self) -> str:
         spread = f" ± {format_number(self.std)}" if self.std >= 0 else ""
         return f"{format_number(self.mean)}{spread} (n = {self.n})"
 
 
-def summarize(values: Sequence[float] | np.ndarray) -> Summary:
-    """Return the summary of ``values``, with Student's interval. Raises ValueError if there is none or one is NaN."""
+def find_bounds(metric: str) -> tuple[float, float]:
+    """Return the least and the largest value that ``metric`` can have: 0 and 1 for an accuracy."""
+    return BOUNDS.get(metric.rpartition("_")[2], UNBOUNDED)
+
+
+def summarize(values: Sequence[float] | np.ndarray, bounds: tuple[float, float] = UNBOUNDED) -> Summary:
+    """Return the summary of ``values``, with Student's interval on a scale that respects their ``bounds``.
+
+    The scale is the logit between two bounds and the logarithm above a single one, where the standard error is that of
+    the delta method (Casella and Berger 2002, section 5.5.4). Raises ValueError if there is no value or one is NaN.
+    """
     array = np.asarray(values, dtype=float)
     n = len(array)
     if n == 0 or np.isnan(array).any():
@@ -40,8 +55,35 @@ def summarize(values: Sequence[float] | np.ndarray) -> Summary:
     if n == 1:
         return Summary(mean, np.nan, 1, np.nan, np.nan)
     std = float(array.std(ddof=1))
-    half = float(special.stdtrit(n - 1, 0.975)) * std / np.sqrt(n)
-    return Summary(mean, std, n, mean - half, mean + half)
+    return Summary(mean, std, n, *_make_interval(mean, _quantile(n) * std / np.sqrt(n), bounds))
+
+
+def prediction_interval(summary: Summary, bounds: tuple[float, float] = UNBOUNDED) -> tuple[float, float]:
+    """Return the 95 % prediction interval for one more replicate, (NaN, NaN) if n is 1.
+
+    It is the mean ± Student's t times the standard deviation times √(1 + 1/n), on the scale of ``summarize``.
+    """
+    half = _quantile(summary.n) * summary.std * np.sqrt(1 + 1 / summary.n)
+    return _make_interval(summary.mean, half, bounds)
+
+
+def _quantile(n: int) -> float:
+    return float(special.stdtrit(n - 1, 0.975))
+
+
+def _make_interval(mean: float, half: float, bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return the interval of half width ``half`` around ``mean``, symmetric on the scale that ``bounds`` ask for."""
+    low, high = bounds
+    if not half or not low < mean < high:
+        return mean - half, mean + half
+    if np.isfinite(high):
+        width, middle = high - low, special.logit((mean - low) / (high - low))
+        reach = half * width / ((mean - low) * (high - mean))
+        return low + width * float(special.expit(middle - reach)), low + width * float(special.expit(middle + reach))
+    if np.isfinite(low):
+        factor = np.exp(half / (mean - low))
+        return low + (mean - low) / float(factor), low + (mean - low) * float(factor)
+    return mean - half, mean + half
 
 
 def aggregate_seeds(runs: pd.DataFrame, by: Sequence[str] = (), metrics: Sequence[str] | None = None) -> pd.DataFrame:
@@ -63,7 +105,9 @@ def aggregate_seeds(runs: pd.DataFrame, by: Sequence[str] = (), metrics: Sequenc
                 f"which these rows differ in `by`, or select other `metrics`"
             )
     rows = [
-        dict(zip(by, cast(tuple, point), strict=True)) | {"metric": metric} | vars(summarize(values))
+        dict(zip(by, cast(tuple, point), strict=True))
+        | {"metric": metric}
+        | vars(summarize(values, find_bounds(metric)))
         for point, group in (runs.groupby(by, sort=False) if by else [((), runs)])
         for metric in metrics
         if len(values := group[metric].dropna().to_numpy())
@@ -71,49 +115,60 @@ def aggregate_seeds(runs: pd.DataFrame, by: Sequence[str] = (), metrics: Sequenc
     return pd.DataFrame(rows, columns=[*by, "metric", *Summary.__dataclass_fields__])
 
 
-def in_prediction_interval(summary: Summary, value: float) -> bool | None:
-    """Return True if ``value`` lies in the 95 % prediction interval for one more replicate, None if n is 1.
-
-    It is the mean ± Student's t times the standard deviation times √(1 + 1/n), widened by ``ROUNDING_ERROR``.
-    """
-    if summary.n < 2:
-        return None
-    half = special.stdtrit(summary.n - 1, 0.975) * summary.std * np.sqrt(1 + 1 / summary.n)
-    return bool(abs(value - summary.mean) <= half + ROUNDING_ERROR)
-
-
 def classify_difference(difference: Summary, words: tuple[str, str] = ("lower", "higher")) -> str:
-    """Return the first of ``words`` if the 95 % interval of a mean difference is below 0, the second if above.
+    """Return what ``classify_differences`` returns for a single mean difference."""
+    return classify_differences([difference], words)[0]
 
-    If the interval contains 0 the answer is "inconclusive"; for a single value it is "needs replicates".
+
+def classify_differences(
+    differences: Sequence[Summary] | pd.DataFrame, words: tuple[str, str] = ("lower", "higher")
+) -> list[str]:
+    """Return for each mean difference the first of ``words`` if it is below 0, the second if it is above.
+
+    ``differences`` are summaries, or rows of ``aggregate_seeds``. All are tested together: Student's test of each at a
+    significance level of 5 %, corrected for their number by Holm's method (Holm 1979). A difference that is not
+    significant is "inconclusive", one that is 0 in every replicate "none", one of a single replicate "needs replicates".
     """
-    if difference.n < 2:
-        return "needs replicates"
-    if difference.ci_high < 0:
-        return words[0]
-    return words[1] if difference.ci_low > 0 else "inconclusive"
+    if isinstance(differences, pd.DataFrame):
+        differences = cast(list[Summary], list(differences.itertuples()))
+    tested = {place: _pvalue(each) for place, each in enumerate(differences) if each.n > 1 and (each.mean or each.std)}
+    answers = ["none" if each.n > 1 else "needs replicates" for each in differences]
+    adjusted = 0.0
+    for rank, place in enumerate(sorted(tested, key=tested.__getitem__)):
+        adjusted = max(adjusted, tested[place] * (len(tested) - rank))
+        answers[place] = words[int(differences[place].mean > 0)] if adjusted < 0.05 else "inconclusive"
+    return answers
+
+
+def _pvalue(difference: Summary) -> float:
+    """Return the two-sided p-value of Student's test that a mean difference is 0."""
+    if not difference.std:
+        return 0.0
+    return float(2 * special.stdtr(difference.n - 1, -abs(difference.mean) * np.sqrt(difference.n) / difference.std))
 
 
 def friedman_test(values: np.ndarray) -> dict[str, Any]:
-    """Test whether treatments (columns) differ over replicates (rows), paired: Friedman's test.
+    """Test whether treatments (three or more columns) differ over replicates (rows), paired: Friedman's test.
 
-    Return ``statistic`` (chi-squared), ``pvalue``, ``n`` (replicates) and ``significant``: True if the p-value is below
-    0.05, None for fewer than three replicates. The p-value is the fraction of 9,999 random orders within the rows, the
+    Return ``statistic`` (chi-squared, corrected for ties; NaN if all are ties), ``pvalue``, ``n`` (replicates) and
+    ``significant``: True if the p-value is below 0.05, None for fewer than three replicates. The p-value is the fraction of 9,999 random orders within the rows, the
     same ones in every call, with a statistic at least as large; the chi-squared distribution is a poor approximation
     for few replicates. Source: Friedman 1937.
     """
-    from scipy.stats import permutation_test, rankdata
+    from scipy.stats import friedmanchisquare, permutation_test, rankdata
 
-    n, k = values.shape
+    n = len(values)
     if n < 3:
         return {"statistic": np.nan, "pvalue": np.nan, "n": n, "significant": None}
 
-    def chi_squared(*columns: np.ndarray, axis: int) -> np.ndarray:
+    def spread(*columns: np.ndarray, axis: int) -> np.ndarray:
         sums = np.array([column.sum(axis=axis) for column in columns])
-        return 12 / (n * k * (k + 1)) * (sums**2).sum(axis=0) - 3 * n * (k + 1)
+        return (sums**2).sum(axis=0)  # a linear function of chi-squared, for orders of the same ranks
 
     ranks = tuple(rankdata(values, axis=1).T)
     kind: dict[str, Any] = {"permutation_type": "samples", "alternative": "greater", "vectorized": True}
-    test = permutation_test(ranks, chi_squared, **kind, rng=np.random.default_rng(0))
+    test = permutation_test(ranks, spread, **kind, rng=np.random.default_rng(0))
     pvalue = float(test.pvalue)
-    return {"statistic": float(test.statistic), "pvalue": pvalue, "n": n, "significant": pvalue < 0.05}
+    with np.errstate(invalid="ignore"):
+        statistic = float(friedmanchisquare(*values.T).statistic)
+    return {"statistic": statistic, "pvalue": pvalue, "n": n, "significant": pvalue < 0.05}

@@ -52,7 +52,10 @@ def _cell(tag: str, value: object, scope: str = "") -> str:
 
 
 def metric_summary(summary: pd.DataFrame, caption: str) -> Table:
-    """Return the table of ``stats.aggregate_seeds`` for reading: a row per point and metric, the interval as text."""
+    """Return the table of ``stats.aggregate_seeds`` for reading: a row per point and metric, the interval as text.
+
+    A single metric has no column; its name heads that of the means.
+    """
     intervals = [
         format_interval(low, high) if n > 1 else "needs replicates"
         for low, high, n in zip(summary["ci_low"], summary["ci_high"], summary["n"], strict=True)
@@ -60,8 +63,11 @@ def metric_summary(summary: pd.DataFrame, caption: str) -> Table:
     frame = summary.drop(columns=["ci_low", "ci_high"])
     labels = [*_key_columns(summary), "metric"]
     frame[labels] = frame[labels].map(format_label)
-    frame = frame.assign(**{"95 % interval of the mean": intervals}).rename(columns={"std": "standard deviation"})
-    return Table(frame, caption)
+    frame.insert(int(frame.columns.get_indexer(["n"])[0]) + 1, "95 % interval of the mean", intervals)
+    names = {"std": "standard deviation"}
+    if len(labels) > 1 and summary["metric"].nunique() == 1:
+        names["mean"] = f"mean {frame.pop('metric').iloc[0]}"
+    return Table(frame.rename(columns=names), caption)
 
 
 def grid_summary(summary: pd.DataFrame, metrics: Sequence[str], caption: str) -> Table:

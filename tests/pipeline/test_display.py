@@ -5,6 +5,7 @@ import io
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -45,6 +46,12 @@ STATE = State(
 )
 
 
+def take_terminal():
+    """Make standard input the terminal of this process, and Ctrl-C interrupt it: a background shell ignores that."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def build_on_terminal(root, interrupt_at=None):
     """Build in ``root`` on a terminal of 100 columns; return the exit status and what it received, without colors.
 
@@ -60,7 +67,7 @@ def build_on_terminal(root, interrupt_at=None):
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=take_terminal,
     )
     os.close(theirs)
     received = b""

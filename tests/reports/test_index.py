@@ -15,6 +15,7 @@ from noisy_digits.pipeline.claims import Finding, Outcome, Verdict
 from noisy_digits.pipeline.config import AssignmentConfig, Claim, NotebookConfig
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.project import Project
+from noisy_digits.references import INTERVAL
 from noisy_digits.reports.figures import Figure
 from noisy_digits.reports.index import write_index
 from noisy_digits.reports.overview import Overview
@@ -36,7 +37,7 @@ def index_of(title, value, href):
         title=title, grid={"p": [value]}, headline_metric="m" + value, headline_at={"q": value}
     )
     single = NotebookConfig.model_construct(title=title, depends_on=["n"], headline_metric="m" + value)
-    words = ("notebook", "where", "metric", "ours", "difference", "within seed noise", "corrected")
+    words = ("notebook", "where", "metric", "ours", "difference", INTERVAL, "inside", "cause", "corrected")
     section = {
         "name": "a",
         "config": AssignmentConfig.model_construct(
@@ -101,7 +102,7 @@ def test_index_shows_claims_and_reported_numbers():
     assert "verdictfindings" in text
     assert "A little noise helps. here: a claim of ours0 < gainartefact: unequal images" in text
     assert "as submitted: 0.04 (n = 3)corrected: −0.01 (n = 3)" in text
-    assert "scale 0.1, test accuracy test accuracy0.88230.8702 ± 0.0021 (n = 3)-0.0121no0.9913" in text
+    assert "scale 0.1, test accuracy test accuracy0.88230.8702 ± 0.0021 (n = 3)-0.01210.8600 to 0.8800no: cause unknown0.9913" in text
 
 
 def test_index_says_why_claims_are_not_decided():
@@ -197,7 +198,9 @@ def test_sections_compare_reported_numbers_at_their_point(project):
         "reported": 0.8,
         "ours": "0.8100 ± 0.0100 (n = 3)",
         "difference": "+0.0100",
-        "within seed noise": "yes",
+        INTERVAL: "0.7553 to 0.8548",
+        "inside": "yes",
+        "cause": "cause unknown",
         "corrected": "0.4100 ± 0.0100 (n = 3)",
         "href": None,
     }

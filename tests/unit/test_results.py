@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pandas.testing import assert_frame_equal
 
-from noisy_digits import _files, results
+from noisy_digits import _files, references, results
 from noisy_digits._environment import RunContext
 from noisy_digits.errors import UserError
 
@@ -190,7 +190,7 @@ def test_without_results_the_message_says_what_to_run(root, monkeypatch):
     ):
         results.load_metrics("toy/1_train", collection="digits")
     with pytest.raises(UserError, match=r"params/ describes no notebook toy/1_tran; did you mean toy/1_train\?"):
-        results.load_reported("toy/1_tran")
+        references.load_reported("toy/1_tran")
 
 
 def test_find_runs_returns_paths_and_points(root, monkeypatch):

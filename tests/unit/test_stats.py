@@ -1,9 +1,12 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import sem, t
+from scipy.special import stdtrit
+from scipy.stats import friedmanchisquare, sem, t, ttest_1samp
 
 from noisy_digits import stats
 from noisy_digits.errors import UserError
@@ -79,7 +82,8 @@ def test_aggregate_seeds_summarizes_the_values_of_each_point_in_the_order_of_the
             measured.setdefault((recipe, "accuracy"), []).append(accuracy)
     assert set(summary.index) == set(measured)
     for point, replicates in measured.items():
-        expected = [getattr(stats.summarize(replicates), field) for field in FIELDS]
+        found = stats.summarize(replicates, stats.find_bounds(point[1]))
+        expected = [getattr(found, field) for field in FIELDS]
         assert np.array_equal(summary.loc[point, FIELDS].to_numpy(float), expected, equal_nan=True)
 
 
@@ -119,30 +123,76 @@ def test_aggregate_seeds_of_no_runs_has_its_columns():
     assert list(stats.aggregate_seeds(RUNS.iloc[:0], by=["scale"]).columns) == ["scale", "metric", *FIELDS]
 
 
-@given(st.lists(st.floats(-1, 1), min_size=2, max_size=8), st.floats(-1, 1))
-def test_in_prediction_interval_is_students_for_one_more_replicate(values, value):
+FRACTIONS = st.lists(st.floats(0, 1), min_size=2, max_size=8)
+
+
+@given(FRACTIONS)
+def test_intervals_of_fractions_and_losses_are_possible_and_hold_the_mean(values):
+    for bounds in ((0.0, 1.0), (0.0, np.inf)):
+        summary = stats.summarize(values, bounds)
+        for low, high in (summary.interval, stats.prediction_interval(summary, bounds)):
+            if bounds[0] < summary.mean < bounds[1]:
+                assert bounds[0] <= low <= summary.mean <= high <= bounds[1]
+            else:
+                assert summary.std == pytest.approx(0, abs=1e-12)
+
+
+@given(st.lists(st.floats(0.4, 0.6), min_size=4, max_size=8))
+def test_bounds_far_away_change_an_interval_little(values):
+    free, bounded = stats.summarize(values), stats.summarize(values, (0.0, 1.0))
+    assert np.allclose(free.interval, bounded.interval, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("metric", "bounds"),
+    [("test_accuracy", (0, 1)), ("level_at_accuracy", (0, 1)), ("val_loss", (0, np.inf)), ("accuracy_change", None)],
+)
+def test_find_bounds_goes_by_the_last_word_of_a_metric(metric, bounds):
+    assert stats.find_bounds(metric) == (bounds or stats.UNBOUNDED)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=8))
+def test_prediction_interval_is_students_for_one_more_replicate(values):
     summary = stats.summarize(values)
-    inside = stats.in_prediction_interval(summary, value)
-    half = (summary.ci_high - summary.mean) * np.sqrt(summary.n) * np.sqrt(1 + 1 / summary.n) + stats.ROUNDING_ERROR
-    if abs(abs(value - summary.mean) - half) > 1e-9:
-        assert inside == (abs(value - summary.mean) < half)
+    half = (summary.ci_high - summary.mean) * np.sqrt(summary.n) * np.sqrt(1 + 1 / summary.n)
+    assert np.allclose(stats.prediction_interval(summary), (summary.mean - half, summary.mean + half))
 
 
-def test_in_prediction_interval_needs_replicates():
-    assert stats.in_prediction_interval(stats.summarize([0.5]), 0.5) is None
-
-
-def test_in_prediction_interval_holds_what_is_equal_as_printed():
-    assert stats.in_prediction_interval(stats.summarize([0.10000000149] * 3), 0.1) is True
-    assert stats.in_prediction_interval(stats.summarize([0.1] * 3), 0.1002) is False
+def test_prediction_interval_needs_replicates():
+    assert np.isnan(stats.prediction_interval(stats.summarize([0.5]))).all()
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=10))
-def test_classify_difference_decides_only_if_the_interval_excludes_zero(values):
+def test_classify_difference_decides_as_the_test_of_scipy_does(values):
     summary = stats.summarize(values)
-    expected = "higher" if summary.ci_low > 0 else "lower" if summary.ci_high < 0 else "inconclusive"
-    assert stats.classify_difference(summary) == expected
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pvalue = ttest_1samp(values, 0).pvalue
+    if abs(pvalue - 0.05) > 1e-9 and summary.std > 1e-12:
+        expected = ("higher" if summary.mean > 0 else "lower") if pvalue < 0.05 else "inconclusive"
+        assert stats.classify_difference(summary) == expected
     assert stats.classify_difference(stats.summarize(values[:1])) == "needs replicates"
+
+
+@given(st.lists(st.floats(0.001, 0.5), min_size=1, max_size=6))
+def test_classify_differences_corrects_for_their_number_by_holms_method(pvalues):
+    def with_pvalue(pvalue):
+        return stats.Summary(float(stdtrit(3, 1 - pvalue / 2)), 2.0, 4, np.nan, np.nan)
+
+    answers = stats.classify_differences([with_pvalue(pvalue) for pvalue in pvalues])
+    order, rejected = np.argsort(pvalues, kind="stable"), set()
+    for rank, place in enumerate(order):
+        if pvalues[place] * (len(pvalues) - rank) >= 0.05:
+            break
+        rejected.add(place)
+    assert [answer == "higher" for answer in answers] == [place in rejected for place in range(len(pvalues))]
+
+
+def test_classify_differences_says_where_there_is_none():
+    assert stats.classify_differences([stats.summarize([0.0, 0.0]), stats.summarize([0.1])]) == [
+        "none",
+        "needs replicates",
+    ]
 
 
 def test_classify_difference_uses_the_words_it_is_given():
@@ -163,6 +213,11 @@ def test_friedman_test_is_exact_enough_where_the_chi_squared_distribution_is_not
     assert always["pvalue"] < 0.001, "exactly 1 in 14,400; chi-squared says 0.017"
     assert always["n"] == 3
     assert stats.friedman_test(np.zeros((3, 5)))["pvalue"] == 1
+
+
+def test_friedman_test_corrects_its_statistic_for_ties():
+    values = np.array([[1, 1, 2], [1, 2, 3], [2, 1, 3], [1, 2, 2]])
+    assert stats.friedman_test(values)["statistic"] == pytest.approx(friedmanchisquare(*values.T).statistic)
 
 
 def test_friedman_test_gives_the_same_p_value_every_time():

@@ -111,7 +111,8 @@ def _judge(claim: Claim, name: str, values: pd.Series) -> tuple[float, Finding]:
     """Compare one number of a claim with its region; return the distance to the nearer edge, negative if outside."""
     if values.empty:
         return np.nan, Finding(Outcome.UNKNOWN, f"{name}: not recorded")
-    found = stats.summarize(values.tolist())
+    single = claim.minus is None and claim.along is None
+    found = stats.summarize(values.tolist(), stats.find_bounds(claim.metric) if single else stats.UNBOUNDED)
     if claim.pvalue_less_than is not None:
         outcome = Outcome.HOLDS if found.mean < claim.pvalue_less_than else Outcome.UNCLEAR
         return np.nan, Finding(outcome, f"{name}: {format_number(found.mean)}")
@@ -119,7 +120,7 @@ def _judge(claim: Claim, name: str, values: pd.Series) -> tuple[float, Finding]:
         return np.nan, Finding(Outcome.UNKNOWN, f"needs {MIN_SEEDS} seeds, has {found.n}")
     low = -np.inf if claim.greater_than is None else claim.greater_than
     high = np.inf if claim.less_than is None else claim.less_than
-    first, last = (found.mean, found.mean) if claim.exact else (found.ci_low, found.ci_high)
+    first, last = (found.mean, found.mean) if claim.exact else found.interval
     if last <= low or first >= high:
         outcome = Outcome.FAILS
     else:

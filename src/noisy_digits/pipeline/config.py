@@ -32,6 +32,11 @@ def list_levels(levels: JsonValue) -> list[JsonValue]:
     return levels if isinstance(levels, list) else [levels]
 
 
+def is_selected(point: Values, where: Values) -> bool:
+    """Return whether ``point`` has one of the levels that ``where`` gives, in each of its columns."""
+    return all(point.get(column) in list_levels(levels) for column, levels in where.items())
+
+
 class Override(StrictModel):
     """Parameters with other values at some grid points, on one data set, or both."""
 
@@ -41,10 +46,6 @@ class Override(StrictModel):
     )
     set: Values = Field(min_length=1, description="Parameters and their values there.")
     note: str = Field(default="", description="Sentence at the top of the pages of the runs that have these values.")
-
-    def holds_at(self, point: Values) -> bool:
-        """Return whether it holds at ``point``, which gives all grid columns and the data set."""
-        return all(point.get(column) in list_levels(levels) for column, levels in self.where.items())
 
 
 class Reference(StrictModel):
@@ -56,6 +57,14 @@ class Reference(StrictModel):
     metric: str = Field(description="The metric of ours that it is compared with.")
     value: float = Field(description="The published value.")
     at: dict[str, Scalar] = Field(default={}, description="Where: a value for every grid column, and for coordinates.")
+
+
+class Deviation(StrictModel):
+    """A reported number outside the prediction interval of ours, and what is known of the cause."""
+
+    metric: str = Field(description="The metric.")
+    at: Values = Field(default={}, description="Where: values of grid columns and coordinates, or lists of them.")
+    cause: str = Field(description="What is known of the cause.")
 
 
 class NotebookConfig(StrictModel):
@@ -82,6 +91,7 @@ class NotebookConfig(StrictModel):
     reported: list[dict[str, Scalar]] = Field(
         default=[], description="The write-up's numbers: rows of grid columns, coordinates, metrics."
     )
+    deviations: list[Deviation] = Field(default=[], description="Reported numbers known not to reappear.")
     literature: list[Reference] = Field(default=[], description="Results from the literature.")
 
     @property

@@ -18,6 +18,7 @@ from noisy_digits.pipeline.config import (
     NotebookConfig,
     Scalar,
     Values,
+    is_selected,
     list_levels,
     load_assignments,
 )
@@ -164,7 +165,7 @@ def _expand(
             ("fixed", notebook.fixed, ""),
             ("recipe", {key: value for key, value in recipe.items() if key in cell}, ""),
             ("grid", {key: value for key, value in point.items() if key != "recipe"}, ""),
-            *(("overrides", each.set, each.note) for each in notebook.overrides if each.holds_at(selectors)),
+            *(("overrides", each.set, each.note) for each in notebook.overrides if is_selected(selectors, each.where)),
             ("quick", quick if profile == "quick" else {}, ""),
             ("SEEDS", dict.fromkeys(seeds, n_seeds) if n_seeds is not None else {}, ""),
         ):
@@ -233,6 +234,10 @@ def _check_references(notebook: NotebookConfig, columns: Types, where: str) -> N
         _check_point(point, columns, notebook.grid, f"{where}.reported")
         for metric in row.keys() - point.keys():
             validate_parameter(metric, float, row[metric], f"{where}.reported")
+    for deviation in notebook.deviations:
+        _check_point(deviation.at, columns, (), f"{where}.deviations: at")
+        if not any(deviation.metric in row and is_selected(row, deviation.at) for row in notebook.reported):
+            raise UserError(f"{where}.deviations: no {deviation.metric} is reported at {deviation.at}")
     for reference in notebook.literature:
         _check_point(reference.at, columns, notebook.grid, f"{where}.literature: {reference.source}: at")
 

@@ -7,10 +7,19 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from noisy_digits._yaml import StrictModel
-from noisy_digits.pipeline.config import AssignmentConfig, Cause, Claim, Contrast, NotebookConfig, Override, Reference
+from noisy_digits.pipeline.config import (
+    AssignmentConfig,
+    Cause,
+    Claim,
+    Contrast,
+    Deviation,
+    NotebookConfig,
+    Override,
+    Reference,
+)
 from noisy_digits.project import Project
 
-MODELS = (AssignmentConfig, NotebookConfig, Override, Reference, Claim, Contrast, Cause, Project)
+MODELS = (AssignmentConfig, NotebookConfig, Override, Deviation, Reference, Claim, Contrast, Cause, Project)
 INTRODUCTION = """\
 <!-- Generated from the models: noisy-digits params-reference > docs/params.md -->
 

@@ -131,7 +131,7 @@ def _draw_line(axes: Axes, points: pd.DataFrame, x: str, place: int, key: object
     if span:
         axes.axvline(span.mean, color=style["color"], linewidth=1)
         if span.n > 1:
-            axes.axvspan(span.ci_low, span.ci_high, color=style["color"], alpha=0.15)
+            axes.axvspan(*span.interval, color=style["color"], alpha=0.15)
 
 
 def _draw_diamonds(axes: Axes, x: Any, y: Any, place: int, label: str) -> None:
@@ -171,7 +171,8 @@ def forest_plot(ours: Mapping[str, Summary], theirs: Mapping[str, float], xlabel
     axes = figure.subplots()
     rows = {name: row for row, name in enumerate(ours)}
     means = [summary.mean for summary in ours.values()]
-    reach = [0 if summary.n == 1 else summary.ci_high - summary.mean for summary in ours.values()]
+    ends = [(summary.mean, summary.mean) if summary.n == 1 else summary.interval for summary in ours.values()]
+    reach = np.abs(np.array(ends).T - means)
     axes.errorbar(means, range(len(ours)), xerr=reach, fmt="o", color=series_color(0), label="ours, 95 % interval")
     _draw_diamonds(axes, list(theirs.values()), [rows[name] for name in theirs], 1, "literature")
     axes.set_yticks(range(len(ours)), ours)

@@ -11,13 +11,14 @@ from noisy_digits._files import read_metrics, read_record
 from noisy_digits.errors import did_you_mean
 from noisy_digits.formatting import format_duration, format_point
 from noisy_digits.pipeline.claims import UNDECIDED, evaluate_claim
-from noisy_digits.pipeline.config import AssignmentConfig, NotebookConfig, Values, load_assignments
+from noisy_digits.pipeline.config import AssignmentConfig, NotebookConfig, Values, is_selected, load_assignments
 from noisy_digits.pipeline.plan import Run
 from noisy_digits.pipeline.status import FINISHED, diverged_seeds, run_statuses
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.project import read_project
+from noisy_digits.references import compare_with_reported
 from noisy_digits.reports.figures import first_figure
-from noisy_digits.results import collect_metrics, compare_with_reported
+from noisy_digits.results import collect_metrics
 from noisy_digits.stats import summarize
 
 
@@ -111,6 +112,8 @@ class Overview:
         for metric, line in zip(metrics, lines, strict=True):
             line["notebook"] = notebook.title
             line["where"] = format_point({key: level for key, level in point.items() if key != "recipe"})
+            known = [each for each in notebook.deviations if each.metric == metric and is_selected(point, each.at)]
+            line["cause"] = known[0].cause if known else "cause unknown"
             line["corrected"] = str(summarize(others[metric].dropna().tolist())) if metric in others else "–"
             line["href"] = self._page(run) if run else None
             line["ours"] = line["ours"] if status in FINISHED else status

@@ -1,10 +1,13 @@
 """Reported numbers and results from the literature, next to measured ones."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import special
 
-from noisy_digits import results
+from noisy_digits import references, results
 from noisy_digits.errors import UserError
+from noisy_digits.formatting import format_interval
 
 from .results_project import build, make_project
 
@@ -18,19 +21,19 @@ def root(tmp_path, monkeypatch):
 
 
 def test_load_reported_is_wide(root):
-    reported = results.load_reported("toy/1_train")
+    reported = references.load_reported("toy/1_train")
     assert list(reported) == ["recipe", "use_l2", "n_layers", "scale", "noise_level", "accuracy", "loss", "ssim"]
     assert reported["accuracy"].tolist()[:2] == [0.5, 0.9]
     assert reported["loss"].isna().tolist() == [False, True, True]
-    assert results.load_reported("toy/2_compare").empty
+    assert references.load_reported("toy/2_compare").empty
 
 
 def test_literature_is_shown_in_the_reference_collection_only(root):
-    literature = results.load_literature("toy/1_train")
+    literature = references.load_literature("toy/1_train")
     assert literature.loc[0, ["recipe", "source", "value"]].tolist() == ["corrected", "LeCun et al. 1998", 0.99]
-    assert results.literature_values("toy/1_train", "mnist") == {"LeCun et al. 1998": 0.99}
-    assert results.literature_values("toy/1_train", "digits") == {}
-    assert results.literature_values("toy/2_compare", "mnist") == {}
+    assert references.literature_values("toy/1_train", "mnist") == {"LeCun et al. 1998": 0.99}
+    assert references.literature_values("toy/1_train", "digits") == {}
+    assert references.literature_values("toy/2_compare", "mnist") == {}
 
 
 RUNS = pd.DataFrame(
@@ -56,27 +59,39 @@ def reported_numbers():
 
 
 def test_compare_with_reported_in_the_reference_collection(root):
-    compared = results.compare_with_reported(RUNS, reported_numbers(), "mnist")
-    assert list(compared) == ["recipe", "scale", "metric", "reported", "ours", "difference", "within seed noise"]
+    compared = references.compare_with_reported(RUNS, reported_numbers(), "mnist")
+    assert list(compared) == [
+        "recipe",
+        "scale",
+        "metric",
+        "reported",
+        "ours",
+        "difference",
+        references.INTERVAL,
+        "inside",
+    ]
+    half = special.stdtrit(2, 0.975) * 0.01 * np.sqrt(1 + 1 / 3) / (0.71 * 0.29)
+    interval = format_interval(*special.expit(special.logit(0.71) + np.array([-half, half])))
     assert compared.to_numpy().tolist() == [
-        ["as submitted", "0", "test accuracy", 0.72, "0.7100 ± 0.0100 (n = 3), 1 diverged", "-0.0100", "yes"],
-        ["as submitted", "0", "test accuracy", 0.9, "0.7100 ± 0.0100 (n = 3), 1 diverged", "-0.1900", "no"],
-        ["corrected", "0", "test accuracy", 0.9, "0.9000 (n = 1)", "+0.0000", "needs replicates"],
-        ["corrected", "0", "train accuracy", 0.9, "0.9500 (n = 1)", "+0.0500", "needs replicates"],
-        ["corrected", "9", "test accuracy", 0.9, "not recorded", "–", "–"],
+        ["as submitted", "0", "test accuracy", 0.72, "0.7100 ± 0.0100 (n = 3), 1 diverged", "-0.0100", interval, "yes"],
+        ["as submitted", "0", "test accuracy", 0.9, "0.7100 ± 0.0100 (n = 3), 1 diverged", "-0.1900", interval, "no"],
+        ["corrected", "0", "test accuracy", 0.9, "0.9000 (n = 1)", "+0.0000", "needs replicates", "–"],
+        ["corrected", "0", "train accuracy", 0.9, "0.9500 (n = 1)", "+0.0500", "needs replicates", "–"],
+        ["corrected", "9", "test accuracy", 0.9, "not recorded", "–", "–", "–"],
     ]
 
 
 def test_compare_with_reported_elsewhere_compares_nothing(root):
-    compared = results.compare_with_reported(RUNS, reported_numbers(), "digits-quick")
+    compared = references.compare_with_reported(RUNS, reported_numbers(), "digits-quick")
     assert compared["ours"].iloc[0] == "0.7100 ± 0.0100 (n = 3), 1 diverged"
-    assert set(compared["difference"].iloc[:4]) == set(compared["within seed noise"].iloc[:4]) == {"not comparable"}
+    assert set(compared["difference"].iloc[:4]) == {"not comparable"}
+    assert set(compared["inside"].iloc[:4]) == set(compared[references.INTERVAL].iloc[:4]) == {"–"}
 
 
 def test_compare_with_reported_uses_the_columns_that_both_have(root):
     ours = RUNS.query("recipe == 'corrected'").drop(columns=["recipe", "scale"])
     theirs = reported_numbers().query("recipe == 'corrected' and scale == 0").drop(columns="recipe")
-    compared = results.compare_with_reported(ours, theirs, "mnist")
+    compared = references.compare_with_reported(ours, theirs, "mnist")
     assert list(compared)[:3] == ["metric", "reported", "ours"]
     assert compared["metric"].tolist() == ["test accuracy", "train accuracy"]
 
@@ -84,14 +99,14 @@ def test_compare_with_reported_uses_the_columns_that_both_have(root):
 def test_compare_with_reported_pools_no_grid_points(root):
     reported = reported_numbers().drop(columns="recipe")
     with pytest.raises(UserError, match="test_accuracy has several values for one seed at one point"):
-        results.compare_with_reported(RUNS.drop(columns="recipe"), reported, "mnist")
+        references.compare_with_reported(RUNS.drop(columns="recipe"), reported, "mnist")
 
 
 def test_compare_with_reported_matches_coordinates(root, monkeypatch):
     build(root, monkeypatch)
-    reported = results.load_reported("toy/1_train")
+    reported = references.load_reported("toy/1_train")
     by_level = results.load_metrics("toy/1_train", coordinate="noise_level")
-    compared = results.compare_with_reported(by_level, reported, "mnist")
+    compared = references.compare_with_reported(by_level, reported, "mnist")
     assert compared["noise_level"].tolist() == ["", "", "", "0.4"]
     assert compared["ours"].tolist() == ["not recorded"] * 3 + ["0.1333 (n = 1)"]
 
@@ -99,7 +114,7 @@ def test_compare_with_reported_matches_coordinates(root, monkeypatch):
 def test_reported_table_keeps_the_rows_at_a_point_and_at_values_of_the_runs(root, monkeypatch):
     build(root, monkeypatch)
     runs = results.load_metrics("toy/1_train").query("recipe == 'as_submitted' and not use_l2 and scale < 0.5")
-    table = results.reported_table(runs.drop(columns="recipe"), "toy/1_train", recipe="as_submitted")
+    table = references.reported_table(runs.drop(columns="recipe"), "toy/1_train", recipe="as_submitted")
     assert table.caption == "Reported and reproduced"
     assert list(table.frame)[:4] == ["use_l2", "n_layers", "scale", "metric"]
     assert table.frame[["scale", "metric", "reported", "difference"]].to_numpy().tolist() == [
@@ -107,12 +122,12 @@ def test_reported_table_keeps_the_rows_at_a_point_and_at_values_of_the_runs(root
         ["0", "loss", 2.0, "-1.9000"],
         ["0", "accuracy", 0.9, "-0.7250"],
     ]
-    assert results.reported_table(runs.drop(columns="recipe"), "toy/1_train", recipe="corrected").frame.empty
+    assert references.reported_table(runs.drop(columns="recipe"), "toy/1_train", recipe="corrected").frame.empty
 
 
 def test_reported_table_of_coordinates_and_elsewhere(root, monkeypatch):
     build(root, monkeypatch)
     by_level = results.load_metrics("toy/1_train", coordinate="noise_level")
-    assert results.reported_table(by_level, "toy/1_train").frame["noise_level"].tolist() == ["0.4"]
+    assert references.reported_table(by_level, "toy/1_train").frame["noise_level"].tolist() == ["0.4"]
     by_level.attrs["collection"] = "none"
-    assert results.reported_table(by_level, "toy/1_train").frame["difference"].tolist() == ["not comparable"]
+    assert references.reported_table(by_level, "toy/1_train").frame["difference"].tolist() == ["not comparable"]
