@@ -42,6 +42,11 @@ def majority_baseline(labels: np.ndarray) -> float:
     return float(np.bincount(labels).max() / len(labels))
 
 
+def standard_error(fraction: float, n: int) -> float:
+    """Return the standard error of a fraction, such as an accuracy, of ``n`` images: that of a binomial variable."""
+    return float(np.sqrt(fraction * (1 - fraction) / n))
+
+
 def beats_baseline(accuracy: float, labels: np.ndarray) -> bool:
     """Return True if ``accuracy`` on ``labels`` (n,) is significantly above the majority-class baseline.
 

@@ -127,7 +127,7 @@ def classify_differences(
 
     ``differences`` are summaries, or rows of ``aggregate_seeds``. All are tested together: Student's test of each at a
     significance level of 5 %, corrected for their number by Holm's method (Holm 1979). A difference that is not
-    significant is "inconclusive", one that is 0 in every replicate "none", one of a single replicate "needs replicates".
+    significant is "inconclusive", one that is 0 in every replicate "none", one of one replicate "needs replicates".
     """
     if isinstance(differences, pd.DataFrame):
         differences = cast(list[Summary], list(differences.itertuples()))
@@ -151,9 +151,9 @@ def friedman_test(values: np.ndarray) -> dict[str, Any]:
     """Test whether treatments (three or more columns) differ over replicates (rows), paired: Friedman's test.
 
     Return ``statistic`` (chi-squared, corrected for ties; NaN if all are ties), ``pvalue``, ``n`` (replicates) and
-    ``significant``: True if the p-value is below 0.05, None for fewer than three replicates. The p-value is the fraction of 9,999 random orders within the rows, the
-    same ones in every call, with a statistic at least as large; the chi-squared distribution is a poor approximation
-    for few replicates. Source: Friedman 1937.
+    ``significant``: True if the p-value is below 0.05, None for fewer than three replicates. The p-value is the
+    fraction of 9,999 random orders within the rows, the same ones in every call, with a statistic at least as large;
+    the chi-squared distribution is a poor approximation for few replicates. Source: Friedman 1937.
     """
     from scipy.stats import friedmanchisquare, permutation_test, rankdata
 

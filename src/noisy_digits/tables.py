@@ -36,12 +36,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to a notebook's question: one to three sentences of Markdown, with their numbers."""
+    """The answer to a notebook's question: one to three sentences of Markdown, with their numbers.
+
+    The page shows it under the question.
+    """
 
     text: str
 
-    def _repr_markdown_(self) -> str:
-        return self.text
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict, dict]:
+        return {"text/markdown": self.text}, {"answer": True}
 
 
 def _cell(tag: str, value: object, scope: str = "") -> str:

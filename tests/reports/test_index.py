@@ -102,7 +102,8 @@ def test_index_shows_claims_and_reported_numbers():
     assert "verdictfindings" in text
     assert "A little noise helps. here: a claim of ours0 < gainartefact: unequal images" in text
     assert "as submitted: 0.04 (n = 3)corrected: −0.01 (n = 3)" in text
-    assert "scale 0.1, test accuracy test accuracy0.88230.8702 ± 0.0021 (n = 3)-0.01210.8600 to 0.8800no: cause unknown0.9913" in text
+    ours = "0.8702 ± 0.0021 (n = 3)-0.01210.8600 to 0.8800no: cause unknown0.9913"
+    assert f"scale 0.1, test accuracy test accuracy0.8823{ours}" in text
 
 
 def test_index_says_why_claims_are_not_decided():

@@ -11,6 +11,11 @@ IMAGES = RNG.random((4, 28, 28), dtype=np.float32)
 LEVELS = np.linspace(0, 1, 11)
 
 
+@given(st.floats(0, 1), st.integers(1, 10_000))
+def test_standard_error_is_the_deviation_of_a_binomial_fraction(fraction, n):
+    assert metrics.standard_error(fraction, n) == pytest.approx(stats.binom(n, fraction).std() / n)
+
+
 def test_psnr_of_a_known_error():
     assert metrics.psnr(np.zeros((2, 28, 28)), np.full((2, 28, 28), 0.1)) == pytest.approx(20)
     assert metrics.psnr(IMAGES, IMAGES) == np.inf

@@ -33,8 +33,10 @@ def render_page(notebook: NotebookNode, **about: Any) -> str:
     cells = _merge_parameters(cells)
     errors = [(cell, output) for cell in cells for output in cell.outputs if output.output_type == "error"]
     failed_cell, error = errors[-1] if errors else (None, None)
+    outputs = [output for cell in cells for output in cell.outputs]
+    answer = next((output for output in outputs if output.get("metadata", {}).get("answer")), None)
     return TEMPLATES.get_template("page.html.j2").render(
-        cells=cells, failed_cell=failed_cell, error=error, outline=Outline(), **about
+        cells=cells, answer=answer, failed_cell=failed_cell, error=error, outline=Outline(), **about
     )
 
 
