@@ -68,7 +68,7 @@ def metric_summary(summary: pd.DataFrame, caption: str) -> Table:
     frame[labels] = frame[labels].map(format_label)
     frame.insert(int(frame.columns.get_indexer(["n"])[0]) + 1, "95 % interval of the mean", intervals)
     names = {"std": "standard deviation"}
-    if len(labels) > 1 and summary["metric"].nunique() == 1:
+    if len(labels) > 1 and len(set(summary["metric"])) == 1:
         names["mean"] = f"mean {frame.pop('metric').iloc[0]}"
     return Table(frame.rename(columns=names), caption)
 
