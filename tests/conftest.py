@@ -269,7 +269,7 @@ def small(tmp_path_factory) -> Path:
         for key, notebook in kept.items():
             known = read_parameters(root / f"notebooks/{name}/{key}.ipynb")
             notebook["quick"] = {parameter: value for parameter, value in FEW.items() if parameter in known}
-        dropped = ("claims", "cover_figure")
+        dropped = ("claims", "questions")
         assignment = {key: value for key, value in assignment.items() if key not in dropped} | {"notebooks": kept}
         (root / f"params/{name}.yml").write_text(yaml.safe_dump(assignment, sort_keys=False))
     return root

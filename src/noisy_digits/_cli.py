@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.of_build:
         write_plan(root / "results" / collection.name, plan)
     execute_run(planned, root, collection)
-    page = write_page(root, planned, collection)
+    page = write_page(root, planned, collection, plan)
     if not arguments.of_build:
         print(page.relative_to(root))
 

@@ -164,9 +164,11 @@ REPORTED = {
 """What the write-ups printed, as the assignments' brief lists it."""
 
 
-def test_the_index_shows_a_key_figure_and_every_reported_number_of_each_assignment(quick, index):
+def test_the_index_answers_every_question_and_shows_every_reported_number_of_each_assignment(quick, index):
     assignments = load_assignments(quick)
-    assert index.count("<figure ") == sum(bool(assignment.cover_figure) for assignment in assignments.values())
+    questions = [question for assignment in assignments.values() for question in assignment.questions.values()]
+    assert index.count("<figure ") == sum(question.figure for question in questions)
+    assert index.count('class="answer"') == len(questions)
     numbers = {
         name: [
             value

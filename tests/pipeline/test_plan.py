@@ -212,7 +212,7 @@ claims:
   d: {statement: s, notebook: 1_measure, metric: m, at: {scale: 0.5}, minus: {metric: n, at: {scale: 2.0, level: 1}},
       greater_than: 0.0, stated_in: p, cause: {mistake: c, alone: as_submitted, without: corrected}}
 """
-TOY = yaml.safe_load(f"{TOY_PARAMS}cover_figure: 2_summary\n{CLAIMS}")
+TOY = yaml.safe_load(f"{TOY_PARAMS}{CLAIMS}")
 TOY["notebooks"]["1_measure"]["overrides"].append({"where": {"dataset": "digits"}, "set": {"n_seeds": 1}, "note": "n"})
 TOY["notebooks"]["1_measure"] |= {
     "coordinates": ["level"],

@@ -32,7 +32,7 @@ def read_words(page):
     """Return the visible text of a page, apart from the name of the package in code and command lines."""
     html = re.sub(r"(?s)<(style|svg)\b.*?</\1>", " ", page.read_text())
     text = unescape(re.sub(r"<[^>]+>", " ", html))
-    return " ".join(text.replace("noisy_digits", "").split())
+    return " ".join(re.sub("noisy[_-]digits", "", text).split())
 
 
 def test_wine_has_every_grid_point_with_every_seed(wine):

@@ -7,8 +7,9 @@ from nbformat import NotebookNode, v4
 from noisy_digits.pipeline.claims import Finding, Outcome, Verdict
 from noisy_digits.pipeline.config import AssignmentConfig, Claim, NotebookConfig
 from noisy_digits.project import Project
-from noisy_digits.reports import index
+from noisy_digits.reports import index, overview
 from noisy_digits.reports.figures import Figure
+from noisy_digits.reports.markdown import render_markdown_text
 from noisy_digits.reports.page import render_page
 
 SVG = """<?xml version="1.0" encoding="utf-8"?>
@@ -33,12 +34,15 @@ ARGUMENTS = {
     "notices": ["Data: 1,797 scans of scikit-learn, not MNIST."],
     "failed": False,
     "facts": {"seeds": "3", "time": "41 s", "data": "SHA-256 741c988805d008ac6e4c904b69001ba1"},
-    "home": "../../../index.html",
+    "metrics": "[1, 2]",
+    "links": [("next: scale 1", "cnn_noise/2_train/recipe~corrected/scale~1.0")],
+    "top": "../../../",
 }
 
 
-def display(mime, content, alt=None):
-    return v4.new_output("display_data", {mime: content}, metadata={mime: {"alt": alt}} if alt else {})
+def display(mime, content, alt=None, **metadata):
+    described = {mime: {"alt": alt}} if alt else {}
+    return v4.new_output("display_data", {mime: content}, metadata=described | metadata)
 
 
 def code(source, *outputs, tags=()):
@@ -142,12 +146,13 @@ def run_row(recipe, scale, status="ok", headline="0.9913 ± 0.0004 (n = 3)"):
         "href": None if status == "missing" else f"cnn_noise/2_train/recipe~{recipe}/scale~{scale}.html",
         "status": status,
         "headline": headline if measured else None,
+        "mean": float(headline.split()[0]) if measured else None,
         "time": "41 s" if measured else None,
     }
 
 
 def single_run(href, headline=None):
-    return {"point": {}, "href": href, "status": "ok", "headline": headline, "time": "3 s"}
+    return {"point": {}, "href": href, "status": "ok", "headline": headline, "mean": None, "time": "3 s"}
 
 
 def cnn_section() -> dict:
@@ -164,6 +169,7 @@ def cnn_section() -> dict:
         "as_submitted": Finding(Outcome.HOLDS, "0.04 (n = 3)"),
         "corrected": Finding(Outcome.FAILS, "−0.01 (n = 3)"),
     }
+    verdict = Verdict("artefact", "unequal images", findings)
     reported = {
         "notebook": "Training with and without noise",
         "where": "scale 0.1",
@@ -193,14 +199,23 @@ def cnn_section() -> dict:
             order=1,
             recipes={"as_submitted": {}, "corrected": {}},
             notebooks={"1_data": data, "2_train": train},
-            cover_figure="1_data",
         ),
-        "cover": Figure("image/svg+xml", DOT, "A dot: accuracy against scale."),
-        "notebooks": [
-            {"name": "1_data", "config": data, "runs": [single_run("cnn_noise/1_data.html")]},
-            {"name": "2_train", "config": train, "runs": train_runs},
+        "questions": [
+            {
+                "number": "W2.3",
+                "asked": "How does accuracy fall?",
+                "answer": "By **0.2** from scale 0.1 to 4.",
+                "figure": Figure("image/svg+xml", DOT, "A dot: accuracy against scale."),
+                "verdicts": [(claim, verdict)],
+                "title": data.title,
+                "href": "cnn_noise/1_data.html",
+            }
         ],
-        "claims": [(claim, Verdict("artefact", "unequal images", findings))],
+        "notebooks": [
+            {"name": "1_data", "config": data, "runs": [single_run("cnn_noise/1_data.html")], "matrix": {}},
+            {"name": "2_train", "config": train, "runs": train_runs, "matrix": overview.arrange(train_runs)},
+        ],
+        "claims": [(claim, verdict)],
         "reported": [reported],
     }
 
@@ -215,8 +230,15 @@ def sample_content() -> dict:
             order=2,
             notebooks={"9_compare": compare},
         ),
-        "cover": None,
-        "notebooks": [{"name": "9_compare", "config": compare, "runs": [single_run("depth/9_compare.html", "4 of 7")]}],
+        "questions": [],
+        "notebooks": [
+            {
+                "name": "9_compare",
+                "config": compare,
+                "runs": [single_run("depth/9_compare.html", "4 of 7")],
+                "matrix": {},
+            }
+        ],
         "claims": [],
         "reported": [],
     }
@@ -226,6 +248,7 @@ def sample_content() -> dict:
         "is_reference": True,
         "notices": ["Data: 1,797 scans of scikit-learn, not MNIST."],
         "facts": {"revision": "0123abc", "started": "2025-01-01"},
+        "render_markdown_text": render_markdown_text,
         "sections": [cnn_section(), depth],
     }
 

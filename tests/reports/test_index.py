@@ -18,11 +18,11 @@ from noisy_digits.project import Project
 from noisy_digits.references import INTERVAL
 from noisy_digits.reports.figures import Figure
 from noisy_digits.reports.index import write_index
-from noisy_digits.reports.overview import Overview
+from noisy_digits.reports.overview import Overview, arrange
 
-from .samples import DOT, Elements, sample_content, sample_index
+from .samples import DOT, SVG, Elements, display, run_row, sample_content, sample_index
 from .test_page import ANY_TEXT
-from .toy import FULL, PARAMS, PROJECT, fail_run, remove_run
+from .toy import FULL, PARAMS, PROJECT, fail_run, remove_run, write_notebook
 
 
 def words(html):
@@ -31,29 +31,37 @@ def words(html):
 
 def index_of(title, value, href):
     """Return an index in which every text is one of these."""
-    rest = {"href": href, "headline": value + ".", "time": value + "."}
+    rest = {"href": href, "headline": value + ".", "mean": 0.5, "time": value + "."}
     statuses = ("ok", "diverged", "failed", "stale", "missing")
     grid = NotebookConfig.model_construct(
-        title=title, grid={"p": [value]}, headline_metric="m" + value, headline_at={"q": value}
+        title=title, grid={"p": [value], "q": list(statuses)}, headline_metric="m" + value, headline_at={"q": value}
     )
     single = NotebookConfig.model_construct(title=title, depends_on=["n"], headline_metric="m" + value)
     words = ("notebook", "where", "metric", "ours", "difference", INTERVAL, "inside", "cause", "corrected")
+    runs = [{"point": {"p": value, "q": s}, "status": s, **rest} for s in statuses]
+    judged = (
+        Claim.model_construct(statement=title, notebook="n", metric=value, greater_than=0.0),
+        Verdict(value, value + ".", {"r": Finding(Outcome.HOLDS, value)}),
+    )
     section = {
         "name": "a",
-        "config": AssignmentConfig.model_construct(
-            title=title, question=value + ".", order=1, notebooks={"n": grid}, cover_figure="x" + value
-        ),
-        "cover": Figure("image/svg+xml", DOT, value),
+        "config": AssignmentConfig.model_construct(title=title, question=value + ".", order=1, notebooks={"n": grid}),
+        "questions": [
+            {
+                "number": "q" + value,
+                "asked": value + ".",
+                "answer": None,
+                "figure": Figure("image/svg+xml", DOT, value),
+                "verdicts": [judged],
+                "title": title,
+                "href": href,
+            }
+        ],
         "notebooks": [
-            {"name": "n", "config": grid, "runs": [{"point": {"p": value}, "status": s, **rest} for s in statuses]},
-            {"name": "o", "config": single, "runs": [{"point": {}, "status": "ok", **rest}]},
+            {"name": "n", "config": grid, "runs": runs, "matrix": arrange(runs)},
+            {"name": "o", "config": single, "runs": [{"point": {}, "status": "ok", **rest}], "matrix": {}},
         ],
-        "claims": [
-            (
-                Claim.model_construct(statement=title, notebook="n", metric=value, greater_than=0.0),
-                Verdict(value, value + ".", {"r": Finding(Outcome.HOLDS, value)}),
-            )
-        ],
+        "claims": [judged],
         "reported": [dict.fromkeys(words, value + ".") | {"reported": 0.5, "href": href}],
     }
     project = Project(introduction=value, reference_collection=value + ".")
@@ -75,7 +83,7 @@ def test_index_makes_no_markup_of_text(title, value, href):
     elements = Elements(index_of(title, value, href))
     assert elements.shape() == Elements(index_of("a", "a", "xa")).shape()
     links = [a["href"] for a in elements.all("a") if not a["href"].startswith("#")]
-    assert {unquote(link) for link in links} == {href, f"a/x{value}.html"}
+    assert {unquote(link) for link in links} == {href, "results.csv"}
     assert not any(re.search(r"[\s\"'<>#?:]", link) for link in links)
 
 
@@ -217,11 +225,27 @@ def test_sections_give_the_status_instead_of_a_number(project):
     section = describe(root, runs)
     assert column(section["reported"], "ours") == ["failed", "failed", "not run"]
     assert [verdict.word for _, verdict in section["claims"]] == ["not decided"]
-    assert section["cover"] is None
+    assert section["questions"][0]["answer"] is None
+    assert section["questions"][0]["figure"] is None
 
 
-def test_sections_take_the_cover_figure_from_its_notebook(project):
-    assert describe(*project)["cover"].alt == "A [curve]"
+def test_sections_answer_questions_with_the_answer_and_the_figure_of_a_notebook(project):
+    root, runs = project
+    answer = display("text/markdown", "It is **0.5**.", answer=True)
+    figure = display("image/svg+xml", SVG, alt="A")
+    write_notebook(root / "results/full/toy/2_compare/notebook.ipynb", "", answer, figure)
+    (question,) = describe(root, runs)["questions"]
+    assert (question["number"], question["answer"], question["figure"].alt) == ("T.1", "It is **0.5**.", "A")
+    assert [verdict.word for _, verdict in question["verdicts"]] == ["artefact"]
+
+
+def test_arrange_puts_runs_in_rows_and_columns_with_shares():
+    runs = [run_row("as_submitted", "0.1", headline="0.2 (n = 1)"), run_row("corrected", "0.5", headline="0.7 (n = 1)")]
+    matrix = arrange([*runs, run_row("corrected", "0.1", "failed")])
+    assert {row: {column: run["share"] for column, run in runs.items()} for row, runs in matrix.items()} == {
+        "as submitted": {"scale 0.1": 0},
+        "corrected": {"scale 0.5": 1, "scale 0.1": 0},
+    }
 
 
 def test_write_index_writes_the_table_the_pages_and_the_index(project):

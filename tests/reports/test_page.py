@@ -95,7 +95,7 @@ def test_render_page_lists_its_contents_from_three_sections_on(n_sections, n_lis
 def test_render_page_folds_code_parameters_and_messages():
     html = sample_page()
     labels = re.findall(r"<summary>(.*?)</summary>", html)
-    assert labels == ["Parameters", "Code", "Code", "Code", "Messages", "Code", "Code"]
+    assert labels == ["Parameters", "Code", "Code", "Code", "Messages", "Code", "Code", "How to read the numbers"]
     assert "<details open" not in html
     parameters = html[html.index("Parameters</summary>") : html.index("Code</summary>")]
     assert parameters.index("scale: ") < parameters.index("recipe")
@@ -183,7 +183,8 @@ def test_render_page_makes_no_markup_of_text(title, value, notice, printed, mess
             display("image/svg+xml", SVG, alt=message + "."),
             v4.new_output("error", ename=value, evalue=message, traceback=[printed]),
         )
-        texts = {"title": title, "home": title, "point": {value: value}, "notices": [notice]}
+        around = {"metrics": printed + ".", "links": [(message + ".", value)]}
+        texts = around | {"title": title, "point": {value: value}, "notices": [notice]}
         return Elements(sample_page(notebook, failed=True, facts={value: value + "."}, **texts))
 
     assert render(title, value, notice, printed, message).shape() == render(*["a"] * 5).shape()

@@ -1,6 +1,9 @@
 """The pages of a collection: when they are written, and what stands around a notebook."""
 
+import json
 import os
+import re
+from urllib.parse import unquote
 
 import pytest
 
@@ -10,7 +13,7 @@ from noisy_digits.pipeline.plan import plan_runs
 from noisy_digits.pipeline.status import run_statuses
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.reports.index import write_index
-from noisy_digits.reports.pages import check_renderable, notices, refresh_pages, write_page
+from noisy_digits.reports.pages import check_renderable, find_links, notices, refresh_pages, write_page
 
 from .toy import FULL, PARAMS, fail_run, write_notebook
 
@@ -39,7 +42,7 @@ def test_check_renderable_names_the_notebook_and_the_formula(project):
 
 def test_write_page_shows_the_grid_point_and_the_circumstances_of_the_run(project):
     root, runs = project
-    page = write_page(root, runs[0], FULL)
+    page = write_page(root, runs[0], FULL, runs)
     html = page.read_text()
     assert page == root / "reports/full/toy/1_measure/recipe~original/scale~0.5.html"
     assert "<dt>recipe</dt><dd>original</dd>" in html
@@ -48,6 +51,38 @@ def test_write_page_shows_the_grid_point_and_the_circumstances_of_the_run(projec
         assert f'<th scope="row">{name}</th><td>{value}</td>' in html
     assert "SHA-256" not in html
     assert "precision" not in html  # an unusual one is a notice
+
+
+def test_write_page_links_to_neighbors_other_recipes_and_summaries(project):
+    root, runs = project
+    html = write_page(root, runs[0], FULL, runs).read_text()
+    links = dict(re.findall(r'<li><a href="\.\./\.\./\.\./([^"]*)\.html">([^<]*)</a></li>', html))
+    assert links == {
+        "index": "All reports",
+        "toy/1_measure/recipe~original/scale~2.0": "next: scale 2",
+        "toy/1_measure/recipe~corrected/scale~0.5": "here with recipe corrected",
+        "toy/2_compare": "read by toy/2_compare",
+    }
+    assert next(words for words, _ in find_links(runs[1], runs)) == "previous: scale 0.5"
+    assert find_links(runs[-1], runs) == []
+
+
+def test_write_page_gives_the_numbers_and_the_command_that_makes_them(project):
+    root, runs = project
+    html = write_page(root, runs[0], FULL, runs).read_text()
+    (data,) = re.findall(r'<a download="metrics.json" href="data:application/json,([^"]*)"', html)
+    assert json.loads(unquote(data)) == read_metrics(root / "results/full" / runs[0].path)
+    assert "noisy-digits run toy/1_measure/recipe~original/scale~0.5</td>" in html
+    assert "notebooks/toy/1_measure.ipynb" in html
+
+
+def test_refresh_pages_renders_again_a_page_whose_neighbors_changed(project):
+    root, runs = project
+    refresh(root, runs)
+    params = root / "params/toy.yml"
+    params.write_text(params.read_text().replace("scale: [0.5, 2.0]", "scale: [0.5, 1.0, 2.0]"))
+    refresh(root, plan_runs(root, "full"))
+    assert "next: scale 1<" in (root / f"reports/full/{runs[0].path}.html").read_text()
 
 
 def test_write_page_says_which_trainings_were_restored_and_where_they_were_made(project):
@@ -61,7 +96,7 @@ def test_write_page_says_which_trainings_were_restored_and_where_they_were_made(
         (trainings, "1 made in this run, 2 restored, which were made in 2 min on 2026-01-02 at revision bbb"),
     ):
         write_json(folder / "run.json", read_record(folder) | {"trainings": kept})
-        html = write_page(root, runs[0], FULL).read_text()
+        html = write_page(root, runs[0], FULL, runs).read_text()
         assert f'<th scope="row">trainings</th><td>{sentence}</td>' in html
 
 
@@ -69,13 +104,13 @@ def test_write_page_says_which_seeds_diverged(project):
     root, runs = project
     folder = root / "results/full" / runs[0].path
     write_metrics(folder, [*read_metrics(folder), {"seed": 2, "metric": "diverged", "value": 1.0}])
-    assert "Diverged: 1 of 3 seeds (2)" in write_page(root, runs[0], FULL).read_text()
+    assert "Diverged: 1 of 3 seeds (2)" in write_page(root, runs[0], FULL, runs).read_text()
 
 
 def test_write_page_marks_a_failed_run(project):
     root, runs = project
     fail_run(root, runs[0])
-    assert "FAILED" in write_page(root, runs[0], FULL).read_text()
+    assert "FAILED" in write_page(root, runs[0], FULL, runs).read_text()
 
 
 def test_refresh_pages_writes_missing_pages_and_leaves_out_notebooks_that_were_cut_off(project):
@@ -90,11 +125,11 @@ def test_refresh_pages_writes_pages_that_are_older_than_the_renderer_and_no_othe
     refresh(root, runs)
     old, new = (root / f"reports/full/{run.path}.html" for run in runs[:2])
     for page in (old, new):
-        page.write_text("")
+        page.write_text(f"{page.read_text()}<!-- as it was -->")
     os.utime(old, (0, 0))
     refresh(root, runs)
-    assert old.read_text()
-    assert not new.read_text()
+    assert "as it was" not in old.read_text()
+    assert "as it was" in new.read_text()
 
 
 def test_a_note_is_on_the_pages_of_its_override_and_nowhere_else(project):
@@ -111,4 +146,4 @@ def test_a_note_is_on_the_pages_of_its_override_and_nowhere_else(project):
 def test_write_page_takes_the_executed_notebook(project):
     root, runs = project
     write_notebook(root / "results/full" / runs[0].path / "notebook.ipynb", "executed = True")
-    assert "executed" in write_page(root, runs[0], FULL).read_text()
+    assert "executed" in write_page(root, runs[0], FULL, runs).read_text()

@@ -26,7 +26,6 @@ recipes:
   corrected: {factor: 1.0}
 original_recipe: original
 corrected_recipe: corrected
-cover_figure: 2_compare
 notebooks:
   1_measure:
     title: Measuring
@@ -42,6 +41,11 @@ notebooks:
   2_compare:
     title: Comparing
     depends_on: [1_measure]
+questions:
+  T.1:
+    asked: Is the toy accurate?
+    notebook: 2_compare
+    claims: [accurate]
 claims:
   accurate:
     statement: The toy is accurate.

@@ -186,8 +186,17 @@ class Claim(StrictModel):
         return self
 
 
+class Question(StrictModel):
+    """A question of the assignment: the index shows it with the answer and the first figure of a notebook."""
+
+    asked: str = Field(description="The question, in our words.")
+    notebook: str = Field(description="The notebook of this file that answers it; of a grid, the first corrected run.")
+    figure: bool = Field(default=True, description="False to leave the figure out.")
+    claims: list[str] = Field(default=[], description="The claims that belong to it, whose verdicts are shown.")
+
+
 class AssignmentConfig(StrictModel):
-    """One params file: an assignment with its recipes, notebooks and claims."""
+    """One params file: an assignment with its recipes, notebooks, questions and claims."""
 
     title: str = Field(description="Title on the index.")
     question: str = Field(description="The question that the assignment answers.")
@@ -198,20 +207,21 @@ class AssignmentConfig(StrictModel):
     notebooks: dict[str, NotebookConfig] = Field(
         min_length=1, description="By file name without `.ipynb`, in the index's order."
     )
+    questions: dict[str, Question] = Field(default={}, description="The questions of the assignment, by number.")
     claims: dict[str, Claim] = Field(default={}, description="The claims of the write-up, by a name of your choice.")
-    cover_figure: str | None = Field(
-        default=None, description="A notebook without a grid; the index shows its first figure."
-    )
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
         recipes, notebooks = self.recipes, self.notebooks
         known = [(f"claims.{name}.notebook", claim.notebook, notebooks) for name, claim in self.claims.items()]
+        for number, question in self.questions.items():
+            known.append((f"questions.{number}.notebook", question.notebook, notebooks))
+            known += [(f"questions.{number}.claims", claim, self.claims) for claim in question.claims]
         known += [
             ("original_recipe", self.original_recipe, recipes),
             ("corrected_recipe", self.corrected_recipe, recipes),
         ]
-        for place, word, allowed in [*known, ("cover_figure", self.cover_figure, notebooks)]:
+        for place, word, allowed in known:
             if word is not None and word not in allowed:
                 raise UserError(f'{place}: unknown name "{word}"{did_you_mean(word, allowed)}')
         for name, claim in self.claims.items():
@@ -221,8 +231,6 @@ class AssignmentConfig(StrictModel):
             for recipe in (claim.cause.alone, claim.cause.without) if claim.cause else ():
                 if recipe and recipe not in in_grid:
                     raise UserError(f"claims.{name}.cause: {claim.notebook} does not run {recipe}: {in_grid}")
-        if self.cover_figure and notebooks[self.cover_figure].grid:
-            raise UserError(f"cover_figure: {self.cover_figure} has a grid; name a notebook without one")
         return self
 
     def metrics(self, key: str) -> dict[str, str]:

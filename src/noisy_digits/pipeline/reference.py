@@ -15,11 +15,15 @@ from noisy_digits.pipeline.config import (
     Deviation,
     NotebookConfig,
     Override,
+    Question,
     Reference,
 )
 from noisy_digits.project import Project
 
-MODELS = (AssignmentConfig, NotebookConfig, Override, Deviation, Reference, Claim, Contrast, Cause, Project)
+MODELS = (
+    *(AssignmentConfig, NotebookConfig, Override, Deviation, Reference),
+    *(Question, Claim, Contrast, Cause, Project),
+)
 INTRODUCTION = """\
 <!-- Generated from the models: noisy-digits params-reference > docs/params.md -->
 

@@ -1,6 +1,7 @@
-"""Find the figures of an executed notebook."""
+"""Find the figures and the answer of an executed notebook."""
 
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -55,8 +56,23 @@ def read_figure(output: NotebookNode, cell: NotebookNode) -> Figure | None:
 
 def first_figure(folder: Path) -> Figure | None:
     """Return the first figure of a finished run, None if there is none. Raises ValueError if it has no alt text."""
+    return next(filter(None, (read_figure(output, cell) for output, cell in _read_outputs(folder))), None)
+
+
+def find_answer(folder: Path) -> str | None:
+    """Return the answer of a finished run as Markdown, None if there is none."""
+    return next((output.data["text/markdown"] for output, _ in _read_outputs(folder) if is_answer(output)), None)
+
+
+def is_answer(output: NotebookNode) -> bool:
+    """Return whether an output is the answer to the notebook's question."""
+    return bool(output.get("metadata", {}).get("answer"))
+
+
+def _read_outputs(folder: Path) -> Iterator[tuple[NotebookNode, NotebookNode]]:
+    """Yield the outputs of a finished run, each with its cell."""
     notebook = read_notebook(folder / "notebook.ipynb")
-    if notebook is None or not (folder / "metrics.json").is_file():
-        return None
-    figures = (read_figure(output, cell) for cell in notebook.cells for output in cell.get("outputs", ()))
-    return next(filter(None, figures), None)
+    if notebook is not None and (folder / "metrics.json").is_file():
+        for cell in notebook.cells:
+            for output in cell.get("outputs", ()):
+                yield output, cell

@@ -24,6 +24,8 @@ def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None
     Raises UserError, after writing index.html, for a metric that a params file names and no run recorded. Without
     results.csv Snakemake makes the index again, so that every build fails until the params file is mended.
     """
+    from noisy_digits.reports.markdown import render_markdown_text
+
     overview = Overview(root, runs, collection)
     refresh_pages(root, runs, overview.statuses, collection)
     dataset = load_datasets(overview.project).dataset_title(collection.dataset)
@@ -38,11 +40,14 @@ def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None
         facts=_facts(overview),
         mistakes=mistakes,
         sections=sections,
+        render_markdown_text=render_markdown_text,
     )
     write_text(overview.reports / "index.html", html)
     if mistakes:
         raise UserError("; ".join(mistakes))
-    write_text(overview.results / "results.csv", collect_metrics(overview.results, runs).to_csv(index=False))
+    table = collect_metrics(overview.results, runs).to_csv(index=False)
+    write_text(overview.reports / "results.csv", table)
+    write_text(overview.results / "results.csv", table)
 
 
 def _facts(overview: Overview) -> dict[str, str]:

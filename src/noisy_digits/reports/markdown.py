@@ -78,6 +78,11 @@ def render_markdown(source: str, outline: Outline, attachments: dict[str, dict[s
     return Markup(_PUNCTUATED.sub(r'<span class="whole">\g<0></span>', html))
 
 
+def render_markdown_text(source: str) -> Markup:
+    """Return a few sentences of Markdown as HTML. Raises ValueError for a formula that cannot be converted."""
+    return render_markdown(source, Outline(), {})
+
+
 def highlight_python(source: str) -> Markup:
     """Return Python code as HTML with one span per comment (c), keyword (k), string (s) and number (m)."""
     html = Markup()

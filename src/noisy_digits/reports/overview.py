@@ -9,17 +9,24 @@ import pandas as pd
 
 from noisy_digits._files import read_metrics, read_record
 from noisy_digits.errors import did_you_mean
-from noisy_digits.formatting import format_duration, format_point
+from noisy_digits.formatting import format_duration, format_label, format_point
 from noisy_digits.pipeline.claims import UNDECIDED, evaluate_claim
-from noisy_digits.pipeline.config import AssignmentConfig, NotebookConfig, Values, is_selected, load_assignments
+from noisy_digits.pipeline.config import (
+    AssignmentConfig,
+    NotebookConfig,
+    Question,
+    Values,
+    is_selected,
+    load_assignments,
+)
 from noisy_digits.pipeline.plan import Run
 from noisy_digits.pipeline.status import FINISHED, diverged_seeds, run_statuses
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.project import read_project
 from noisy_digits.references import compare_with_reported
-from noisy_digits.reports.figures import first_figure
+from noisy_digits.reports.figures import find_answer, first_figure
 from noisy_digits.results import collect_metrics
-from noisy_digits.stats import summarize
+from noisy_digits.stats import Summary, summarize
 
 
 class Overview:
@@ -44,7 +51,8 @@ class Overview:
             runs = [run for run in self.runs if (run.assignment, run.notebook) == (name, key)]
             tables[key] = collect_metrics(self.results, [run for run in runs if self.statuses[run.path] in FINISHED])
             mistakes += self._find_mistakes(name, key, assignment, runs, tables[key])
-            notebooks.append({"name": key, "config": notebook, "runs": [self._describe_run(run) for run in runs]})
+            described = [self._describe_run(run) for run in runs]
+            notebooks.append({"name": key, "config": notebook, "runs": described, "matrix": arrange(described)})
             for row in notebook.reported:
                 reported += self._compare(notebook, row, tables[key], runs, assignment.corrected_recipe)
         for claim in assignment.claims.values():
@@ -52,11 +60,14 @@ class Overview:
             if self.is_reference and not table.empty:
                 verdict = evaluate_claim(claim, table, assignment.original_recipe, assignment.corrected_recipe)
             claims.append((claim, verdict))
-        cover = assignment.cover_figure
+        verdicts = dict(zip(assignment.claims, claims, strict=True))
         return {
             "name": name,
             "config": assignment,
-            "cover": first_figure(self.results / name / cover) if cover else None,
+            "questions": [
+                self._answer(number, question, name, assignment, [verdicts[claim] for claim in question.claims])
+                for number, question in assignment.questions.items()
+            ],
             "notebooks": notebooks,
             "claims": claims,
             "reported": reported,
@@ -82,18 +93,37 @@ class Overview:
             if metric not in recorded and not re.search(rf"\b{re.escape(metric)}\b", source)
         ]
 
+    def _answer(
+        self, number: str, question: Question, name: str, assignment: AssignmentConfig, verdicts: list
+    ) -> dict[str, Any]:
+        """Return a question with its answer: that of the first run of its notebook with the corrected recipe."""
+        runs = [run for run in self.runs if (run.assignment, run.notebook) == (name, question.notebook)]
+        run = next((run for run in runs if run.point.get("recipe") == assignment.corrected_recipe), runs[0])
+        folder = self.results / run.path
+        return {
+            "number": number,
+            "asked": question.asked,
+            "answer": find_answer(folder),
+            "figure": first_figure(folder) if question.figure else None,
+            "verdicts": verdicts,
+            "title": assignment.notebooks[question.notebook].title,
+            "href": self._page(run),
+        }
+
     def _page(self, run: Run) -> str | None:
         page = f"{run.path}.html"
         return page if (self.reports / page).is_file() else None
 
     def _describe_run(self, run: Run) -> dict[str, Any]:
         folder = self.results / run.path
-        record = read_record(folder)
+        record, headline = read_record(folder), _headline(folder, run)
+        lost = f", {len(diverged)} diverged" if (diverged := diverged_seeds(folder)) else ""
         return {
             "point": run.point,
             "href": self._page(run),
             "status": self.statuses[run.path],
-            "headline": _headline(folder, run),
+            "headline": f"{headline}{lost}" if headline else None,
+            "mean": headline.mean if headline else None,
             "time": format_duration(record["seconds"]) if record else None,
         }
 
@@ -120,18 +150,33 @@ class Overview:
         return lines
 
 
-def _headline(folder: Path, run: Run) -> str | None:
-    """Return the headline metric over the seeds of a run as text, None if it was not recorded."""
+def arrange(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the runs of a grid by their level of its first column and by what distinguishes them otherwise.
+
+    Each gets the ``share`` of its headline between the smallest one and the largest one.
+    """
+    means = [run["mean"] for run in runs if run["mean"] is not None]
+    low, high = (min(means), max(means)) if means else (0, 0)
+    matrix: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        if not run["point"]:
+            return {}
+        (_, row), *others = run["point"].items()
+        share = (run["mean"] - low) / (high - low) if run["mean"] is not None and high > low else 0
+        column = format_point(dict(others)) or "result"
+        matrix.setdefault(format_label(row), {})[column] = run | {"share": round(share, 2)}
+    return matrix
+
+
+def _headline(folder: Path, run: Run) -> Summary | None:
+    """Return the summary of the headline metric over the seeds of a run, None if it was not recorded."""
     headline = {"metric": run.headline_metric, **run.headline_at}
     values = [
         row["value"]
         for row in read_metrics(folder)
         if {key: value for key, value in row.items() if key not in ("seed", "value")} == headline
     ]
-    diverged = len(diverged_seeds(folder))
-    if not values:
-        return None
-    return f"{summarize(values)}, {diverged} diverged" if diverged else str(summarize(values))
+    return summarize(values) if values else None
 
 
 def _select(table: pd.DataFrame, keys: Sequence[str], point: Mapping[str, Any]) -> pd.DataFrame:

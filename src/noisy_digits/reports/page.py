@@ -10,7 +10,7 @@ from nbconvert.filters.ansi import strip_ansi
 from nbformat import NotebookNode
 
 from noisy_digits.reports._templates import TEMPLATES
-from noisy_digits.reports.figures import read_figure
+from noisy_digits.reports.figures import is_answer, read_figure
 from noisy_digits.reports.markdown import Outline, highlight_python, render_markdown
 
 _TENSORFLOW_LOG = re.compile(r"(?m)^(?:[IWE]\d{4} .*|WARNING:(?: All log messages before absl|tensorflow:).*)\n?")
@@ -23,8 +23,9 @@ def render_page(notebook: NotebookNode, **about: Any) -> str:
 
     ``about`` is what stands around the notebook: ``title`` of the assignment (the notebook's first `#` heading is the
     page's only h1; the title if it has none), ``point`` of the grid, ``notices`` (sentences shown first), ``failed``
-    (True for a page that names the exception and shows its traceback), ``facts`` (the table at the foot) and ``home``
-    (the relative path of the index, not percent-encoded). Raises ValueError for a formula that cannot be converted and
+    (True for a page that names the exception and shows its traceback), ``facts`` (the table at the foot), ``metrics``
+    (metrics.json as text, None if there is none), ``links`` to other pages (pairs of words and a run's path) and
+    ``top`` (the relative path of the collection's folder). Raises ValueError for a formula that cannot be converted and
     for an image without alt text.
     """
     cells = [cell for cell in copy.deepcopy(notebook.cells) if "papermill-error-cell-tag" not in _tags(cell)]
@@ -34,7 +35,7 @@ def render_page(notebook: NotebookNode, **about: Any) -> str:
     errors = [(cell, output) for cell in cells for output in cell.outputs if output.output_type == "error"]
     failed_cell, error = errors[-1] if errors else (None, None)
     outputs = [output for cell in cells for output in cell.outputs]
-    answer = next((output for output in outputs if output.get("metadata", {}).get("answer")), None)
+    answer = next(filter(is_answer, outputs), None)
     return TEMPLATES.get_template("page.html.j2").render(
         cells=cells, answer=answer, failed_cell=failed_cell, error=error, outline=Outline(), **about
     )

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 
+from noisy_digits._environment import PRECISIONS
 from noisy_digits._files import RunRecord, TrainingRecord, read_metrics, read_record, write_text
 from noisy_digits.errors import UserError
-from noisy_digits.formatting import format_duration
+from noisy_digits.formatting import format_duration, format_label, format_point
 from noisy_digits.pipeline.config import load_assignment
 from noisy_digits.pipeline.datasets import load_datasets
-from noisy_digits.pipeline.plan import Run
+from noisy_digits.pipeline.plan import PROFILES, Run
 from noisy_digits.pipeline.status import diverged_seeds, run_status
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.project import read_project
@@ -46,8 +48,11 @@ def check_renderable(root: Path, run: Run) -> None:
                 raise UserError(f"{file.relative_to(root)}: {error}") from None
 
 
-def write_page(root: Path, run: Run, collection: Collection) -> Path:
-    """Render the executed notebook of ``run``, failed or not, below reports/<collection>; return the page's path."""
+def write_page(root: Path, run: Run, collection: Collection, plan: Sequence[Run]) -> Path:
+    """Render the executed notebook of ``run``, failed or not, below reports/<collection>; return the page's path.
+
+    The page links to those of other runs in ``plan``.
+    """
     from noisy_digits.reports.page import render_page
 
     folder = root / "results" / collection.name / run.path
@@ -57,24 +62,58 @@ def write_page(root: Path, run: Run, collection: Collection) -> Path:
         point=run.point,
         notices=[*notices(root, collection), *run.notes, *_divergence_notices(folder)],
         failed=run_status(folder, run) == "failed",
-        facts=_facts(read_record(folder)),
-        home="../" * run.path.count("/") + "index.html",
+        facts=_describe_source(run, collection) | _facts(read_record(folder)),
+        metrics=(folder / "metrics.json").read_text(encoding="utf-8") if (folder / "metrics.json").is_file() else None,
+        links=find_links(run, plan),
+        top="../" * run.path.count("/"),
     )
     path = root / "reports" / collection.name / f"{run.path}.html"
     write_text(path, html)
     return path
 
 
+def find_links(run: Run, plan: Sequence[Run]) -> list[tuple[str, str]]:
+    """Return what the page of ``run`` links to, as pairs of words and the path of a run.
+
+    These are the previous and the next grid point, the same point with other recipes, and the summaries that read it.
+    """
+    links = []
+    same_notebook = [each for each in plan if (each.assignment, each.notebook) == (run.assignment, run.notebook)]
+    if run.point:
+        column = list(run.point)[-1]
+        along = [each for each in same_notebook if _differ(run, each) <= {column}]
+        place = along.index(run)
+        for word, found in (("previous", along[:place][-1:]), ("next", along[place + 1 :][:1])):
+            links += [(f"{word}: {format_point({column: each.point[column]})}", each) for each in found]
+        others = [each for each in same_notebook if _differ(run, each) == {"recipe"} and column != "recipe"]
+        links += [(f"here with recipe {format_label(each.point['recipe'])}", each) for each in others]
+    summaries = [each for each in plan if run.path in each.depends_on and not each.point]
+    links += [(f"read by {each.assignment}/{each.notebook}", each) for each in summaries]
+    return [(words, each.path) for words, each in links]
+
+
+def _differ(run: Run, other: Run) -> set[str]:
+    return {column for column, level in run.point.items() if other.point[column] != level}
+
+
 def refresh_pages(root: Path, runs: Sequence[Run], statuses: Mapping[str, str], collection: Collection) -> None:
-    """Render the pages of failed runs, missing pages, and pages that are older than the code that renders them."""
+    """Render the pages of failed runs, missing pages, and pages that are older than the code that renders them.
+
+    A page is rendered again, too, if it does not link to what it should in the plan ``runs``.
+    """
     folder = Path(__file__).parent
     renderer_time = max(file.stat().st_mtime for file in [*folder.glob("*.py"), *folder.glob("templates/*")])
     for run in runs:
         notebook = root / "results" / collection.name / run.path / "notebook.ipynb"
         page = root / "reports" / collection.name / f"{run.path}.html"
         outdated = statuses[run.path] == "failed" or not page.is_file() or page.stat().st_mtime < renderer_time
-        if outdated and read_notebook(notebook):
-            write_page(root, run, collection)
+        if (outdated or _lacks_links(page, run, runs)) and read_notebook(notebook):
+            write_page(root, run, collection, runs)
+
+
+def _lacks_links(page: Path, run: Run, plan: Sequence[Run]) -> bool:
+    html, top = page.read_text(encoding="utf-8"), "../" * run.path.count("/")
+    return not all(f'href="{top}{quote(path)}.html"' in html for _, path in find_links(run, plan))
 
 
 def describe_origin(records: Sequence[RunRecord]) -> dict[str, str]:
@@ -115,6 +154,17 @@ def _describe_trainings(trainings: Sequence[TrainingRecord]) -> str | None:
         f"{len(trainings) - len(restored)} made in this run, {len(restored)} restored, which were made in {made} on "
         f"{days} at revision {revisions}"
     )
+
+
+def _describe_source(run: Run, collection: Collection) -> dict[str, str]:
+    """Return which notebook a run executed, and the command that executes it again."""
+    options = {"dataset": collection.dataset, "profile": collection.profile, "precision": collection.precision}
+    usual = {"profile": PROFILES[0], "precision": PRECISIONS[0]}
+    words = [f"--{name} {value}" for name, value in options.items() if value and value != usual.get(name)]
+    return {
+        "notebook": f"notebooks/{run.assignment}/{run.notebook}.ipynb",
+        "run again": " ".join(["noisy-digits run", run.path, *words]),
+    }
 
 
 def _facts(record: RunRecord | None) -> dict[str, str | None]:
