@@ -75,7 +75,7 @@ def test_the_quick_profile_wins_over_overrides_and_n_seeds_over_all(toy):
     assert by_path(toy, "quick", n_seeds=5)[path].parameters["n_seeds"] == 5
 
 
-def test_a_note_belongs_to_a_run_unless_the_quick_profile_or_n_seeds_replaces_all_values_of_its_override(toy):
+def test_a_note_belongs_to_a_run_unless_n_seeds_replaces_all_values_of_its_override_or_the_profile_is_quick(toy):
     change(toy, "set: {epochs: 7}", "set: {epochs: 7, n_seeds: 1}, note: One long training.")
     path = "toy/1_measure/recipe~as_submitted/scale~2.0"
     assert by_path(toy)[path].notes == by_path(toy, n_seeds=5)[path].notes == ("One long training.",)

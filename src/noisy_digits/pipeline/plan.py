@@ -145,7 +145,7 @@ def _expand(
 ) -> Iterator[tuple[Values, Values, tuple[str, ...]]]:
     """Yield each grid point with the values of all parameters there, and the notes of the overrides among these.
 
-    Later layers override earlier ones.
+    Later layers override earlier ones. The quick profile has no notes: its pages say that it is no result.
     """
     types = {name: parameter.annotation for name, parameter in cell.items()}
     columns = _column_types(assignment, notebook, cell, f"{where}.grid")
@@ -171,7 +171,7 @@ def _expand(
         ):
             values |= _validate(types, layer, f"{where}.{origin}")
             notes |= dict.fromkeys(layer, note)
-        yield point, values, tuple(dict.fromkeys(filter(None, notes.values())))
+        yield point, values, () if profile == "quick" else tuple(dict.fromkeys(filter(None, notes.values())))
 
 
 def _column_types(assignment: AssignmentConfig, notebook: NotebookConfig, cell: Parameters, where: str) -> Types:

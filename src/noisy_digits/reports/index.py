@@ -5,7 +5,7 @@ from pathlib import Path
 
 from noisy_digits._files import read_record, write_text
 from noisy_digits.errors import UserError
-from noisy_digits.formatting import format_duration, format_label, format_point
+from noisy_digits.formatting import format_duration, format_label, format_number, format_point
 from noisy_digits.pipeline.claims import format_condition
 from noisy_digits.pipeline.datasets import load_datasets
 from noisy_digits.pipeline.plan import Run
@@ -15,7 +15,12 @@ from noisy_digits.reports.overview import Overview
 from noisy_digits.reports.pages import describe_origin, notices, refresh_pages
 from noisy_digits.results import collect_metrics
 
-TEMPLATES.filters |= {"label": format_label, "condition": format_condition, "format_point": format_point}
+TEMPLATES.filters |= {
+    "label": format_label,
+    "condition": format_condition,
+    "format_point": format_point,
+    "number": format_number,
+}
 
 
 def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None:
