@@ -172,6 +172,7 @@ BAD = {
     "an override elsewhere": ("scale: 2.0}, set: {epochs", "dataset: mnist}, set: {epoch", r"overrides\.epoch: .*did you mean"),
     "a reported number from nowhere": ("{recipe: as_submitted, scale: 0.5, t", "{scale: 0.5, t", r"reported: .*does not give its recipe"),
     "a reported number as text": ("test_accuracy: 0.25}", "test_accuracy: '0.25'}", r"reported\.test_accuracy: '0\.25': text, not a number"),
+    "a deviation of nothing reported": ("    reported:", "    deviations: [{metric: loss, at: {scale: 0.5}, cause: x}]\n    reported:", r"no loss is reported at"),
     "an unknown notebook": ("  2_summary:", "  2_sumary:", r"no notebook notebooks/toy/2_sumary\.ipynb; did you mean 2_summary"),
     "a notebook that reads itself": ("[1_measure]", "[2_summary]", r"depends_on: 2_summary is not a notebook above this one"),
     "a claim off the grid": ("order: 1", f"order: 1\n{CLAIM}}}".replace("scale:", "scal:"), r"at\.scal: neither in the grid nor a"),

@@ -218,6 +218,14 @@ def test_sections_compare_reported_numbers_at_their_point(project):
     assert (unplanned["where"], unplanned["ours"], unplanned["href"]) == ("scale 9", "not run", None)
 
 
+def test_sections_say_what_is_known_of_a_number_outside(project):
+    root, runs = project
+    known = "    deviations: [{metric: accuracy, at: {scale: [0.5, 2.0]}, cause: a slip}]\n  2_compare:"
+    (root / "params/toy.yml").write_text(PARAMS.replace("  2_compare:", known, 1))
+    accuracy, loss, _ = describe(root, runs)["reported"]
+    assert (accuracy["cause"], loss["cause"]) == ("a slip", "cause unknown")
+
+
 def test_sections_give_the_status_instead_of_a_number(project):
     root, runs = project
     for run in runs:

@@ -81,6 +81,13 @@ def test_compare_with_reported_in_the_reference_collection(root):
     ]
 
 
+def test_compare_with_reported_allows_for_one_image_and_for_rounding(root):
+    ours = pd.DataFrame({"seed": range(3), "test_accuracy": 0.1135})
+    for reported, inside in ((0.1136, "yes"), (0.1138, "no")):
+        theirs = pd.DataFrame({"test_accuracy": [reported]})
+        assert references.compare_with_reported(ours, theirs, "mnist", keys=())["inside"].tolist() == [inside]
+
+
 def test_compare_with_reported_elsewhere_compares_nothing(root):
     compared = references.compare_with_reported(RUNS, reported_numbers(), "digits-quick")
     assert compared["ours"].iloc[0] == "0.7100 ± 0.0100 (n = 3), 1 diverged"
