@@ -13,6 +13,13 @@ def format_number(value: float, sign: str = "") -> str:
     return f"{value:{sign},.0f}" if size < 1e6 else f"{value:{sign}.3g}"
 
 
+def format_spread(spread: float, center: float) -> str:
+    """Return a measured value with the decimals of another one, whose uncertainty it is: 0.0012, < 0.0001."""
+    if not 0.001 <= abs(center) < 100:
+        return format_number(spread)
+    return "< 0.0001" if 0 < abs(spread) < 0.5e-4 else f"{spread:.4f}"
+
+
 def format_label(level: object) -> str:
     """Return a grid value or the name of a metric as text: 0.5, 4, as submitted."""
     return f"{level:g}" if isinstance(level, float) else str(level).replace("_", " ")
@@ -24,8 +31,10 @@ def format_point(point: Mapping[str, object]) -> str:
 
 
 def format_interval(low: float, high: float) -> str:
-    """Return an interval as text: 0.9621 to 0.9713."""
-    return f"{format_number(low)} to {format_number(high)}"
+    """Return an interval as text, both ends with the same decimals: 0.9621 to 0.9713."""
+    size = max(abs(low), abs(high))
+    ends = (f"{end:.4f}" if 0.001 <= size < 100 else format_number(end) for end in (low, high))
+    return " to ".join(ends)
 
 
 def format_duration(seconds: float) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import special
 
 from noisy_digits.errors import UserError
-from noisy_digits.formatting import format_number
+from noisy_digits.formatting import format_number, format_spread
 
 UNBOUNDED = (-np.inf, np.inf)
 BOUNDS = {"accuracy": (0.0, 1.0), "error": (0.0, 1.0), "level": (0.0, 1.0), "loss": (0.0, np.inf)}
@@ -32,7 +32,7 @@ class Summary:
         return self.ci_low, self.ci_high
 
     def __str__(self) -> str:
-        spread = f" ± {format_number(self.std)}" if self.std >= 0 else ""
+        spread = f" ± {format_spread(self.std, self.mean)}" if self.std >= 0 else ""
         return f"{format_number(self.mean)}{spread} (n = {self.n})"
 
 

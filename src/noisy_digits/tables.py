@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pandas as pd
 
-from noisy_digits.formatting import format_interval, format_label, format_number
+from noisy_digits.formatting import format_interval, format_label, format_number, format_spread
 from noisy_digits.stats import Summary
 
 _FIELDS = [field.name for field in fields(Summary)]
@@ -66,6 +66,8 @@ def metric_summary(summary: pd.DataFrame, caption: str) -> Table:
     frame = summary.drop(columns=["ci_low", "ci_high"])
     labels = [*_key_columns(summary), "metric"]
     frame[labels] = frame[labels].map(format_label)
+    spreads = zip(summary["std"], summary["mean"], strict=True)
+    frame["std"] = [None if np.isnan(std) else format_spread(std, mean) for std, mean in spreads]
     frame.insert(int(frame.columns.get_indexer(["n"])[0]) + 1, "95 % interval of the mean", intervals)
     names = {"std": "standard deviation"}
     if len(labels) > 1 and len(set(summary["metric"])) == 1:

@@ -79,7 +79,14 @@ def _plain(key):
 
 
 @pytest.mark.parametrize(
-    "name", ["mlp_noise/4_noise_sweep", pytest.param("depth/2_depth_compare", marks=WAITS), "beyond/6_literature"]
+    "name",
+    [
+        "mlp_noise/4_noise_sweep",
+        "cnn_noise/3_clean_vs_noisy",
+        pytest.param("cnn_noise/4_noise_sweep", marks=WAITS),
+        pytest.param("depth/2_depth_compare", marks=WAITS),
+        "beyond/6_literature",
+    ],
 )
 def test_a_summary_opened_in_a_fresh_clone_shows_the_published_study(clone, name):
     notebook = run_all(clone, name)

@@ -43,7 +43,24 @@ def test_format_label_is_short_and_without_underscores(level, text):
     assert formatting.format_label(level) == text
 
 
-def test_format_interval_formats_both_ends():
+@pytest.mark.parametrize(
+    ("spread", "center", "text"),
+    [
+        (0.00119, 0.9853, "0.0012"),
+        (0.00058, 0.9853, "0.0006"),
+        (0.00001, 0.1135, "< 0.0001"),
+        (0.0, 0.1135, "0.0000"),
+        (1.24e-05, 5e-05, "1.2e-05"),
+        (12.345, 28_015.0, "12.3450"),
+    ],
+)
+def test_format_spread_has_the_decimals_of_what_it_belongs_to(spread, center, text):
+    assert formatting.format_spread(spread, center) == text
+
+
+def test_format_interval_formats_both_ends_alike():
+    assert formatting.format_interval(-0.0019, 0.00001) == "-0.0019 to 0.0000"
+    assert formatting.format_interval(4.9e-05, 5e-05) == "4.9e-05 to 5e-05"
     assert formatting.format_interval(0.96209, 0.9713) == "0.9621 to 0.9713"
 
 
