@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import yaml
 
-from noisy_digits._environment import FRESH, PRECISIONS
+from noisy_digits._environment import PRECISIONS, request_fresh_trainings
 from noisy_digits._files import is_complete
 from noisy_digits.errors import UserError, did_you_mean
 from noisy_digits.pipeline.datasets import load_datasets
@@ -66,12 +66,11 @@ def build(arguments: argparse.Namespace) -> None:
     write_plan(folder, plan)
     _discard_incomplete(folder, plan)
     os.chdir(root)
-    os.environ |= {FRESH: "1"} if arguments.fresh else {}
+    if arguments.fresh:
+        request_fresh_trainings()
     if not profile_dir:  # a cluster's nodes start cold
         imports = {f"import {module}" for module in read_project(root).preload}
-        os.environ |= start_server(
-            imports.union(*(find_imports(root / f"notebooks/{path}.ipynb") for path in notebooks))
-        )
+        start_server(imports.union(*(find_imports(root / f"notebooks/{path}.ipynb") for path in notebooks)))
     os.execv(sys.executable, [sys.executable, *_snakemake(collection, arguments, profile_dir)])
 
 
@@ -231,7 +230,7 @@ def _make_parser() -> argparse.ArgumentParser:
         added[name].set_defaults(function=function)
     added["build"].add_argument("--cores", type=_positive, help="processors to use (default: all of this machine)")
     added["build"].add_argument("--profile-dir", type=Path, help="a Snakemake profile, to run on other machines")
-    added["build"].add_argument("--fresh", action="store_true", help="make every run, and train every model, anew")
+    added["build"].add_argument("--fresh", action="store_true", help="make every run and every training again")
     added["build"].add_argument("--only", default="", help="build only this assignment/notebook, without the index")
     added["run"].add_argument("--of-build", action="store_true", help="end as soon as the build that started it ends")
     added["run"].add_argument("path", help="a grid point: cnn_noise/2_train/recipe~corrected/scale~0.5")

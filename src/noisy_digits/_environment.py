@@ -88,6 +88,21 @@ def trainings_folder() -> Path | None:
     return _path(TRAININGS)
 
 
+def request_fresh_trainings() -> None:
+    """Let this process, and those that it starts, make every training again."""
+    os.environ[FRESH] = "1"
+
+
+def announce_warm_process(address: str) -> None:
+    """Let the processes that this one starts find the build's warm process."""
+    os.environ[WARM] = address
+
+
+def find_warm_process() -> str | None:
+    """Return the address of the build's warm process, None if there is none."""
+    return os.environ.get(WARM)
+
+
 def wants_fresh_trainings() -> bool:
     return os.environ.get(FRESH, "0") not in ("", "0")
 

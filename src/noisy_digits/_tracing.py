@@ -144,9 +144,10 @@ def _generated_names(described: Any) -> Iterator[str]:
         name = str(config.get("name")) if isinstance(config, dict) else ""
         if name.rstrip("_0123456789").replace("_", "") == str(described.get("class_name")).lower():
             yield name
-    inner = described.values() if isinstance(described, dict) else described if isinstance(described, list) else ()
-    for each in inner:
-        yield from _generated_names(each)
+        described = list(described.values())
+    if isinstance(described, list):
+        for each in described:
+            yield from _generated_names(each)
 
 
 def _rename(described: Any, names: Mapping[str, str]) -> Any:

@@ -88,7 +88,7 @@ def describe_function(function: Callable) -> list[str | np.ndarray] | None:
 
 
 @contextlib.contextmanager
-def claim(key: str) -> Iterator[None]:
+def lock_training(key: str) -> Iterator[None]:
     """Hold ``key`` for this process: another one that wants the same training waits for it, then finds it made.
 
     The lock is a byte of one file, which the operating system frees however the process ends.
@@ -102,7 +102,7 @@ def claim(key: str) -> Iterator[None]:
         yield
 
 
-def find(key: str, shapes: Sequence[tuple[int, ...]]) -> Training | None:
+def load_training(key: str, shapes: Sequence[tuple[int, ...]]) -> Training | None:
     """Return the training kept under ``key`` if there is one; of a damaged one only a warning remains.
 
     ``shapes`` are those of the model's variables.
@@ -123,7 +123,7 @@ def find(key: str, shapes: Sequence[tuple[int, ...]]) -> Training | None:
     return training
 
 
-def keep(key: str, training: Training) -> None:
+def save_training(key: str, training: Training) -> None:
     """Write a training under ``key``, whole or not at all; one that cannot be written is lost, with a warning."""
     if not (folder := _folder()):
         return

@@ -1,4 +1,4 @@
-"""Set the numbers of the write-ups and of the literature beside measured ones."""
+"""Compare measured numbers with those of the write-ups and of the literature."""
 
 from collections.abc import Sequence
 from typing import Any

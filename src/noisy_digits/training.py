@@ -58,9 +58,11 @@ class History:
         return not self.curves["train_loss"][-1] <= DIVERGENCE_THRESHOLD
 
     def final_metrics(self) -> dict[str, float]:
-        """Return the last value of each curve of numbers, by name, and ``diverged`` (1.0) if the training did."""
-        last = {name: values[-1] for name, values in self.curves.items() if np.ndim(values[-1]) == 0}
-        return last | ({"diverged": 1.0} if self.diverged else {})
+        """Return the last value of each curve of numbers, by name, and ``diverged`` (1) if the training did."""
+        last: dict[str, float] = {name: values[-1] for name, values in self.curves.items() if np.ndim(values[-1]) == 0}
+        if self.diverged:
+            last["diverged"] = 1
+        return last
 
 
 _configured = False
@@ -141,9 +143,9 @@ def fit(
         raise UserError("this model was trained before: build a new one, or compile it again to train it further")
     work = _Work(model, x, y, validation_data, epochs, batch_size, epoch_metrics, draw_order_seed())
     key = work.compute_key()
-    with _trainings.claim(key) if key else nullcontext():
+    with _trainings.lock_training(key) if key else nullcontext():
         shapes = [tuple(variable.shape) for variable in model.variables]
-        found = _trainings.find(key, shapes) if key and not wants_fresh_trainings() else None
+        found = _trainings.load_training(key, shapes) if key and not wants_fresh_trainings() else None
         trained = found or work.train()
         if found:
             for variable, value in zip(model.variables, found.variables, strict=True):
@@ -155,7 +157,7 @@ def fit(
             if RunContext.from_environment().record_folder is None:
                 print(f"restored {found.origin}; to train it again: %env {FRESH}=1")
         elif key:
-            _trainings.keep(key, trained)
+            _trainings.save_training(key, trained)
     model.optimizer.iterations.assign(trained.steps)
     log_training(key=key, restored=bool(found), **asdict(trained.origin))
     return History(trained.curves)

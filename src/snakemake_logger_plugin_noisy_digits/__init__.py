@@ -131,7 +131,9 @@ class LogHandler(LogHandlerBase):
     def _left(self) -> str:
         left = self.total - len(self.finished)
         seconds = self.estimator.seconds_left(time.monotonic(), self._fractions(self._epochs()))
-        return f"; {left} left" + (f", about {format_duration(seconds)}" if seconds else "") if left else ""
+        if not left:
+            return ""
+        return f"; {left} left, about {format_duration(seconds)}" if seconds else f"; {left} left"
 
     def _state(self) -> State:
         now, epochs = time.monotonic(), self._epochs()

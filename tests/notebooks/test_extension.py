@@ -30,7 +30,7 @@ def mean_filter(images: np.ndarray) -> np.ndarray:
     """Replace each pixel by the mean of the 3 × 3 pixels around it."""
     from scipy import ndimage
 
-    return ndimage.uniform_filter(images, size=(1, 3, 3), mode="nearest")
+    return ndimage.uniform_filter(images, size=3, axes=(1, 2), mode="nearest")
 '''
 NETWORKS = '''
 

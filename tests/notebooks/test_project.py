@@ -17,7 +17,7 @@ from noisy_digits._files import read_record
 from noisy_digits.pipeline.config import load_assignments
 from noisy_digits.pipeline.plan import plan_runs
 from noisy_digits.pipeline.store import Collection
-from noisy_digits.reports.pages import notices
+from noisy_digits.reports.pages import collect_notices
 
 from ..browser import browser, open_pages
 from ..conftest import PATIENCE_S, REPOSITORY, build, environment, noisy_digits
@@ -262,7 +262,7 @@ def test_a_run_on_real_mnist_learns_and_is_called_mnist(copied):
 
 
 def test_only_other_data_and_the_quick_profile_need_a_notice():
-    assert notices(REPOSITORY, Collection("mnist")) == []
-    assert len(notices(REPOSITORY, Collection("digits"))) == 1
-    assert len(notices(REPOSITORY, Collection("mnist", "quick"))) == 1
-    assert len(notices(REPOSITORY, Collection("fashion_mnist", "quick"))) == 2
+    assert collect_notices(REPOSITORY, Collection("mnist")) == []
+    assert len(collect_notices(REPOSITORY, Collection("digits"))) == 1
+    assert len(collect_notices(REPOSITORY, Collection("mnist", "quick"))) == 1
+    assert len(collect_notices(REPOSITORY, Collection("fashion_mnist", "quick"))) == 2

@@ -122,7 +122,7 @@ def test_ctrl_c_ends_the_display_with_the_last_state_in_view(toy):
     write_notebook(
         toy / "notebooks/toy/1_measure.ipynb", MEASURE_PARAMETERS, f"import time\ntime.sleep(999)\n{MEASURE}"
     )
-    status, received = build_on_terminal(toy, interrupt_at=b"scale~0.5")
+    status, received = build_on_terminal(toy, interrupt_at=b"toy/1_measure")
     assert status != 0
     assert "Traceback" not in received
     assert received.rindex(SHOW_CURSOR) > received.rindex(HIDE_CURSOR)

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisy_digits.pipeline.estimate import START_S, Estimator, expect
+from noisy_digits.pipeline.estimate import START_S, Estimator, expect_cost
 from noisy_digits.pipeline.plan import plan_runs
 from tests.conftest import REPOSITORY
 
@@ -20,7 +20,7 @@ def expected_seconds():
     """Return what each run of this project is expected to take on MNIST, longest first."""
     per_seed = yaml.safe_load((REPOSITORY / "workflow/measured.yml").read_text())["seconds_per_seed"]
     runs = {
-        run.path: expect(run, REPOSITORY / "no results", per_seed).seconds
+        run.path: expect_cost(run, REPOSITORY / "no results", per_seed).seconds
         for run in plan_runs(REPOSITORY, "full", dataset="mnist")
     }
     return dict(sorted(runs.items(), key=lambda run: -run[1]))
@@ -115,10 +115,10 @@ def test_seconds_left_ends_with_the_longest_run_and_without_failed_ones():
 def test_expect_takes_the_last_time_then_the_run_then_its_notebook_then_a_second_per_seed(built):
     collection = built / "results/digits-quick"
     run = plan_runs(built, "quick", 4, "digits")[0]
-    last = expect(run, collection, {run.path: 7.0})
+    last = expect_cost(run, collection, {run.path: 7.0})
     assert 1 <= last.seconds != START_S + 4 * 7
     assert (last.folder, last.n_trainings) == (collection / run.path, 4)
     (collection / run.path / "run.json").write_text("damaged")
-    assert expect(run, collection, {run.path: 7.0, "toy/1_measure": 3.0}).seconds == START_S + 4 * 7
-    assert expect(run, collection, {"toy/1_measure": 3.0}).seconds == START_S + 4 * 3
-    assert expect(replace(run, parameters={}), collection, {}).seconds == START_S + 1
+    assert expect_cost(run, collection, {run.path: 7.0, "toy/1_measure": 3.0}).seconds == START_S + 4 * 7
+    assert expect_cost(run, collection, {"toy/1_measure": 3.0}).seconds == START_S + 4 * 3
+    assert expect_cost(replace(run, parameters={}), collection, {}).seconds == START_S + 1

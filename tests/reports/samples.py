@@ -213,7 +213,7 @@ def cnn_section() -> dict:
         ],
         "notebooks": [
             {"name": "1_data", "config": data, "runs": [single_run("cnn_noise/1_data.html")], "matrix": {}},
-            {"name": "2_train", "config": train, "runs": train_runs, "matrix": overview.arrange(train_runs)},
+            {"name": "2_train", "config": train, "runs": train_runs, "matrix": overview.build_matrix(train_runs)},
         ],
         "claims": [(claim, verdict)],
         "reported": [reported],

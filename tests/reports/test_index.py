@@ -18,7 +18,7 @@ from noisy_digits.project import Project
 from noisy_digits.references import INTERVAL
 from noisy_digits.reports.figures import Figure
 from noisy_digits.reports.index import write_index
-from noisy_digits.reports.overview import Overview, arrange
+from noisy_digits.reports.overview import Overview, build_matrix
 
 from .samples import DOT, SVG, Elements, display, run_row, sample_content, sample_index
 from .test_page import ANY_TEXT
@@ -58,7 +58,7 @@ def index_of(title, value, href):
             }
         ],
         "notebooks": [
-            {"name": "n", "config": grid, "runs": runs, "matrix": arrange(runs)},
+            {"name": "n", "config": grid, "runs": runs, "matrix": build_matrix(runs)},
             {"name": "o", "config": single, "runs": [{"point": {}, "status": "ok", **rest}], "matrix": {}},
         ],
         "claims": [judged],
@@ -247,9 +247,9 @@ def test_sections_answer_questions_with_the_answer_and_the_figure_of_a_notebook(
     assert [verdict.word for _, verdict in question["verdicts"]] == ["artefact"]
 
 
-def test_arrange_puts_runs_in_rows_and_columns_with_shares():
+def test_build_matrix_puts_runs_in_rows_and_columns_with_shares():
     runs = [run_row("as_submitted", "0.1", headline="0.2 (n = 1)"), run_row("corrected", "0.5", headline="0.7 (n = 1)")]
-    matrix = arrange([*runs, run_row("corrected", "0.1", "failed")])
+    matrix = build_matrix([*runs, run_row("corrected", "0.1", "failed")])
     assert {row: {column: run["share"] for column, run in runs.items()} for row, runs in matrix.items()} == {
         "as submitted": {"scale 0.1": 0},
         "corrected": {"scale 0.5": 1, "scale 0.1": 0},

@@ -13,7 +13,7 @@ from noisy_digits.pipeline.plan import plan_runs
 from noisy_digits.pipeline.status import run_statuses
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.reports.index import write_index
-from noisy_digits.reports.pages import check_renderable, find_links, notices, refresh_pages, write_page
+from noisy_digits.reports.pages import check_renderable, collect_notices, find_links, refresh_pages, write_page
 
 from .toy import FULL, PARAMS, fail_run, write_notebook
 
@@ -25,8 +25,8 @@ def refresh(root, runs):
 
 def test_notices_name_the_profile_and_the_precision(project):
     root, _ = project
-    assert notices(root, FULL) == []
-    quick, precision = notices(root, Collection(None, "quick", "mixed_bfloat16"))
+    assert collect_notices(root, FULL) == []
+    quick, precision = collect_notices(root, Collection(None, "quick", "mixed_bfloat16"))
     assert quick.startswith("Quick profile")
     assert "bfloat16" in precision
 

@@ -163,16 +163,16 @@ def registered(monkeypatch):
 
 @pytest.mark.usefixtures("registered")
 def test_register_is_all_that_a_new_noise_needs():
-    @noise.register("speckle")
-    def speckle(images, amount, rng):
+    @noise.register("probe")
+    def probe(images, amount, rng):
         return images * (1 + amount)
 
-    assert np.array_equal(noise.add(np.ones(3), "speckle_0.5", np.random.default_rng(0)), [1.5, 1.5, 1.5])
+    assert np.array_equal(noise.add(np.ones(3), "probe_0.5", np.random.default_rng(0)), [1.5, 1.5, 1.5])
     spec = TypeAdapter(NoiseSpec)
-    assert spec.validate_python("speckle_0.5") == "speckle_0.5"
-    with pytest.raises(ValidationError, match="noise speckle: the amount is 0, but it should be greater than 0"):
-        spec.validate_python("speckle_0")
-    with pytest.raises(UserError, match=r"allowed: .*speckle"):
+    assert spec.validate_python("probe_0.5") == "probe_0.5"
+    with pytest.raises(ValidationError, match="noise probe: the amount is 0, but it should be greater than 0"):
+        spec.validate_python("probe_0")
+    with pytest.raises(UserError, match=r"allowed: .*probe"):
         noise.parse_spec("blur_1")
 
 

@@ -124,7 +124,7 @@ def find(entry, content):
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         patch.setenv(_environment.TRAININGS, str(folder))
-        return _trainings.find(entry.stem, shapes), [str(warning.message) for warning in seen]
+        return _trainings.load_training(entry.stem, shapes), [str(warning.message) for warning in seen]
 
 
 def is_that_of(found, made):
@@ -266,9 +266,9 @@ def write_half(file, **content):
     file.flush()
     time.sleep({patience})
 np.savez = write_half
-with _trainings.claim({key!r}):
+with _trainings.lock_training({key!r}):
     origin = _trainings.Origin("2026-11-24T12:00:00Z", None, "CPU", 1.0)
-    _trainings.keep({key!r}, _trainings.Training({{}}, [np.zeros(1000)], 1, origin))
+    _trainings.save_training({key!r}, _trainings.Training({{}}, [np.zeros(1000)], 1, origin))
 """
 
 
@@ -289,14 +289,14 @@ def test_a_process_killed_while_it_writes_leaves_no_entry_and_no_lock(store, mad
 
 
 def keep(key, size=8):
-    _trainings.keep(key, _trainings.Training({}, [np.zeros(size, np.uint8)], 1, ORIGIN))
+    _trainings.save_training(key, _trainings.Training({}, [np.zeros(size, np.uint8)], 1, ORIGIN))
 
 
 def test_the_entries_unused_for_the_longest_time_go_first(store, monkeypatch):  # noqa: F811
     for age, key in enumerate("dcba"):
         keep(key, 10_000)
         os.utime(store.folder / f"{key}.npz", (age, age))
-    assert _trainings.find("d", [(10_000,)])  # a restored one counts as used
+    assert _trainings.load_training("d", [(10_000,)])  # a restored one counts as used
     one = store.entries[0].stat().st_size
     monkeypatch.setattr(_trainings, "MAX_BYTES", 3 * one)
     keep("e", 10_000)

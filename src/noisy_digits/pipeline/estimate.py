@@ -24,7 +24,7 @@ class Expected:
     n_trainings: int
 
 
-def expect(run: Run, collection: Path, seconds_per_seed: Mapping[str, float]) -> Expected:
+def expect_cost(run: Run, collection: Path, seconds_per_seed: Mapping[str, float]) -> Expected:
     """Return what ``run`` is expected to take: as long as the last time in the folder ``collection``.
 
     If it has not been run there: ``START_S``, and per seed what ``seconds_per_seed`` has for its path or its notebook,

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from noisy_digits._environment import WARM, kernel_variables
+from noisy_digits._environment import announce_warm_process, find_warm_process, kernel_variables
 
 PATIENCE_S = 10
 """How long the warm process waits for a command to say what it is."""
@@ -100,14 +100,13 @@ def end_with_starter() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def start_server(imports: Iterable[str]) -> dict[str, str]:
+def start_server(imports: Iterable[str]) -> None:
     """Start the warm process of a build, which imports nothing until it is asked for a fork; it ends with this process.
 
-    ``imports`` are statements such as "from noisy_digits import training". Returns the environment variable by which
-    ``run_warm`` finds it; none on systems other than Linux.
+    ``imports`` are statements such as "from noisy_digits import training". There is none on systems other than Linux.
     """
     if not hasattr(os, "pidfd_open"):  # of Linux
-        return {}
+        return
     address = f"noisy-digits-{os.getpid()}-{secrets.token_hex(16)}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(f"\0{address}")  # without a file, so that nothing is left of it
@@ -120,7 +119,7 @@ def start_server(imports: Iterable[str]) -> dict[str, str]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # a command brings its own streams
         )
-    return {WARM: address}
+    announce_warm_process(address)
 
 
 def run_warm(arguments: Sequence[str]) -> int | None:
@@ -128,7 +127,7 @@ def run_warm(arguments: Sequence[str]) -> int | None:
 
     Returns None where there is no warm process, or none that answers, which it says.
     """
-    if not (address := os.environ.get(WARM)):
+    if not (address := find_warm_process()):
         return None
     request = json.dumps(_describe_command(arguments, os.environ)).encode()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:

@@ -36,6 +36,14 @@ def describe_histogram(images: Mapping[str, np.ndarray]) -> str:
     return f"Histogram of pixel values, logarithmic density. {spread}."
 
 
+def describe_learning_curves(means: Mapping[str, pd.Series]) -> str:
+    return f"Learning curves: {describe_means(means)}."
+
+
+def describe_epoch_curves(means: Mapping[str, pd.Series], ylabel: str, logy: bool) -> str:
+    return f"{ylabel} against epoch{', logarithmic' if logy else ''}: {describe_means(means)}."
+
+
 def describe_means(means: Mapping[str, pd.Series]) -> str:
     return "; ".join(
         f"{name} goes from {mean.iloc[0]:.3g} to {mean.iloc[-1]:.3g} in {len(mean)} epochs"

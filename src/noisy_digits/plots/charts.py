@@ -202,7 +202,7 @@ def learning_curves(histories: Sequence["History"]) -> AltFigure:
         last = float(np.mean([values[-1] for values in validation]))
         axes.set_title(f"validation {quantity} {format_number(last)} at the end")
         axes.legend()
-    return AltFigure(figure, f"Learning curves: {_alt_text.describe_means(means)}.")
+    return AltFigure(figure, _alt_text.describe_learning_curves(means))
 
 
 @styled
@@ -216,8 +216,7 @@ def epoch_curves(curves: Mapping[str, Sequence[Sequence[float]]], ylabel: str, *
     means = _draw_curves(axes, curves)
     axes.set(ylabel=ylabel, yscale="log" if logy else "linear")
     add_legend(figure)
-    scale = ", logarithmic" if logy else ""
-    return AltFigure(figure, f"{ylabel} against epoch{scale}: {_alt_text.describe_means(means)}.")
+    return AltFigure(figure, _alt_text.describe_epoch_curves(means, ylabel, logy))
 
 
 def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, pd.Series]:

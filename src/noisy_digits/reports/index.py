@@ -12,7 +12,7 @@ from noisy_digits.pipeline.plan import Run
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.reports._templates import TEMPLATES
 from noisy_digits.reports.overview import Overview
-from noisy_digits.reports.pages import describe_origin, notices, refresh_pages
+from noisy_digits.reports.pages import collect_notices, describe_origin, refresh_pages
 from noisy_digits.results import collect_metrics
 
 TEMPLATES.filters |= {
@@ -41,7 +41,7 @@ def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None
         title=": ".join(filter(None, [overview.project.title, dataset])) + quick,
         project=overview.project,
         is_reference=overview.is_reference,
-        notices=notices(root, collection),
+        notices=collect_notices(root, collection),
         facts=_facts(overview),
         mistakes=mistakes,
         sections=sections,

@@ -52,7 +52,7 @@ class Overview:
             tables[key] = collect_metrics(self.results, [run for run in runs if self.statuses[run.path] in FINISHED])
             mistakes += self._find_mistakes(name, key, assignment, runs, tables[key])
             described = [self._describe_run(run) for run in runs]
-            notebooks.append({"name": key, "config": notebook, "runs": described, "matrix": arrange(described)})
+            notebooks.append({"name": key, "config": notebook, "runs": described, "matrix": build_matrix(described)})
             for row in notebook.reported:
                 reported += self._compare(notebook, row, tables[key], runs, assignment.corrected_recipe)
         for claim in assignment.claims.values():
@@ -150,7 +150,7 @@ class Overview:
         return lines
 
 
-def arrange(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def build_matrix(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the runs of a grid by their level of its first column and by what distinguishes them otherwise.
 
     Each gets the ``share`` of its headline between the smallest one and the largest one.

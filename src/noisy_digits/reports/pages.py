@@ -25,7 +25,7 @@ PRECISION_NOTICES = {
 }
 
 
-def notices(root: Path, collection: Collection) -> list[str]:
+def collect_notices(root: Path, collection: Collection) -> list[str]:
     """Return what every page of a collection says first: its data set, whether it is a result, and its precision."""
     found = [
         load_datasets(read_project(root)).dataset_notice(collection.dataset),
@@ -60,7 +60,7 @@ def write_page(root: Path, run: Run, collection: Collection, plan: Sequence[Run]
         nbformat.read(folder / "notebook.ipynb", as_version=4),
         title=load_assignment(root / "params" / f"{run.assignment}.yml").title,
         point=run.point,
-        notices=[*notices(root, collection), *run.notes, *_divergence_notices(folder)],
+        notices=[*collect_notices(root, collection), *run.notes, *_divergence_notices(folder)],
         failed=run_status(folder, run) == "failed",
         facts=_describe_source(run, collection) | _facts(read_record(folder)),
         metrics=(folder / "metrics.json").read_text(encoding="utf-8") if (folder / "metrics.json").is_file() else None,
