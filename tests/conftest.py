@@ -104,6 +104,7 @@ SMALL = {
 FEW_LEVELS = {
     "mlp_noise": {"scale": [0.0, 0.1, 1.0]},
     "cnn_noise": {"scale": [0.0, 0.1, 3.0]},
+    "depth": {"n_hidden_layers": [1, 3]},
     "beyond": {"train_noise": ["clean", "salt_and_pepper_0.4"], "scale": [0.5]},
 }
 """The levels of their grids that ``copied`` keeps, by assignment."""

@@ -356,7 +356,7 @@ def test_two_builds_of_one_collection_at_once_are_refused(toy):
     assert len(read_rows(toy)) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("stop", ["a kill", "Ctrl-C"])
 def test_no_kernel_outlives_a_stopped_build_and_ctrl_c_gives_no_traceback(toy, stop):
     write_measure(toy, f"import time\ntime.sleep({2 * PATIENCE_S})\n{MEASURE}")
@@ -375,7 +375,7 @@ def test_no_kernel_outlives_a_stopped_build_and_ctrl_c_gives_no_traceback(toy, s
     assert not alive
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_build_is_finished_by_the_next(toy, built_once, sent):
     write_measure(toy, SLOW)

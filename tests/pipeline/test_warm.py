@@ -141,7 +141,7 @@ def test_a_module_that_cannot_be_imported_fails_only_its_own_runs(toy):
     assert len(list(toy.glob("results/**/1_measure/**/metrics.json"))) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("stop", ["kill", "terminate"])
 def test_a_build_goes_on_cold_when_its_warm_process_ends(toy, stop):
     measure_with(toy, "import time", "time.sleep(2)")
@@ -157,7 +157,7 @@ def test_a_build_goes_on_cold_when_its_warm_process_ends(toy, stop):
     assert len(list(toy.glob("results/**/metrics.json"))) == len(POINTS) + 1
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_a_command_that_is_killed_takes_its_fork_and_its_kernel_with_it(toy):
     measure_with(toy, "import time", "time.sleep(1000)")
     going = start(toy)
