@@ -132,6 +132,7 @@ def _execute_notebook(
         message = f"{error.ename}: {error.evalue}".splitlines()[0]
         raise UserError(f"{run.path}: cell {error.exec_count} failed: {message}") from None
     except DeadKernelError:
+        shutil.copyfile(notebook, executed)  # without outputs: papermill saves none of a kernel that died
         raise UserError(f"{run.path}: its kernel died: it was killed, or memory ran out") from None
 
 
