@@ -94,18 +94,15 @@ def explain(error: Mapping[str, Any]) -> str:
 
 
 def _check_structure(text: str) -> None:
-    """Refuse anchors, which can expand without limit, and text so deep that the parser would run out of memory."""
+    """Refuse anchors, which can expand without limit, and nesting so deep that the parser's stack overflows."""
     depth = 0
     for event in yaml.parse(text, yaml.CSafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        anchor = getattr(event, "anchor", None)
-        if anchor:
+        if anchor := getattr(event, "anchor", None):
             message = f'"{anchor}" is an anchor or alias (& and *): write the value out instead'
-        elif depth > MAX_DEPTH:
-            message = f"nested more than {MAX_DEPTH} levels deep"
-        else:
-            continue
-        raise ConstructorError(None, None, message, event.start_mark)
+            raise ConstructorError(None, None, message, event.start_mark)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ConstructorError(None, None, f"nested more than {MAX_DEPTH} levels deep", event.start_mark)
 
 
 class _Loader(yaml.CSafeLoader):

@@ -33,7 +33,7 @@ def format_point(point: Mapping[str, object]) -> str:
 def format_interval(low: float, high: float) -> str:
     """Return an interval as text, both ends with the same decimals: 0.9621 to 0.9713."""
     size = max(abs(low), abs(high))
-    ends = (f"{end:.4f}" if 0.001 <= size < 100 else format_number(end) for end in (low, high))
+    ends = (f"{round(end, 4) + 0.0:.4f}" if 0.001 <= size < 100 else format_number(end) for end in (low, high))
     return " to ".join(ends)
 
 

@@ -60,6 +60,7 @@ def test_format_spread_has_the_decimals_of_what_it_belongs_to(spread, center, te
 
 def test_format_interval_formats_both_ends_alike():
     assert formatting.format_interval(-0.0019, 0.00001) == "-0.0019 to 0.0000"
+    assert formatting.format_interval(-0.00001, 0.0019) == "0.0000 to 0.0019", "without a sign"
     assert formatting.format_interval(4.9e-05, 5e-05) == "4.9e-05 to 5e-05"
     assert formatting.format_interval(0.96209, 0.9713) == "0.9621 to 0.9713"
 
