@@ -123,6 +123,7 @@ def test_aggregate_seeds_of_no_runs_has_its_columns():
     assert list(stats.aggregate_seeds(RUNS.iloc[:0], by=["scale"]).columns) == ["scale", "metric", *FIELDS]
 
 
+ROUNDING = 1e-12
 FRACTIONS = st.lists(st.floats(0, 1), min_size=2, max_size=8)
 
 
@@ -132,7 +133,8 @@ def test_intervals_of_fractions_and_losses_are_possible_and_hold_the_mean(values
         summary = stats.summarize(values, bounds)
         for low, high in (summary.interval, stats.prediction_interval(summary, bounds)):
             if bounds[0] < summary.mean < bounds[1]:
-                assert bounds[0] <= low <= summary.mean <= high <= bounds[1]
+                assert bounds[0] <= low <= summary.mean + ROUNDING
+                assert summary.mean - ROUNDING <= high <= bounds[1]
             else:
                 assert summary.std == pytest.approx(0, abs=1e-12)
 
