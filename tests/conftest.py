@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psutil
@@ -19,6 +20,7 @@ import yaml
 
 from noisy_digits import _environment
 from noisy_digits._files import is_complete
+from noisy_digits.pipeline.config import list_levels
 from noisy_digits.pipeline.parameters import read_parameters
 
 REPOSITORY = Path(__file__).parents[1]
@@ -228,9 +230,8 @@ def copy_project(root: Path, *folders: str) -> Path:
 def keep_levels(notebook: dict, levels: Mapping[str, list]) -> dict:
     """Return a notebook's part of a params file with only these levels of its grid, and no overrides for others."""
 
-    def keep(column: str, values: object) -> list:
-        values = values if isinstance(values, list) else [values]
-        return [value for value in values if value in levels.get(column, values)]
+    def keep(column: str, values: Any) -> list:
+        return [value for value in list_levels(values) if value in levels.get(column, [value])]
 
     grids = [
         {column: keep(column, values) for column, values in grid.items()}

@@ -115,11 +115,6 @@ def aggregate_seeds(runs: pd.DataFrame, by: Sequence[str] = (), metrics: Sequenc
     return pd.DataFrame(rows, columns=[*by, "metric", *Summary.__dataclass_fields__])
 
 
-def classify_difference(difference: Summary, words: tuple[str, str] = ("lower", "higher")) -> str:
-    """Return what ``classify_differences`` returns for a single mean difference."""
-    return classify_differences([difference], words)[0]
-
-
 def classify_differences(
     differences: Sequence[Summary] | pd.DataFrame, words: tuple[str, str] = ("lower", "higher")
 ) -> list[str]:

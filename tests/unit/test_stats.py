@@ -165,15 +165,15 @@ def test_prediction_interval_needs_replicates():
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=10))
-def test_classify_difference_decides_as_the_test_of_scipy_does(values):
+def test_classify_differences_decides_as_the_test_of_scipy_does(values):
     summary = stats.summarize(values)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pvalue = ttest_1samp(values, 0).pvalue
     if abs(pvalue - 0.05) > 1e-9 and summary.std > 1e-12:
         expected = ("higher" if summary.mean > 0 else "lower") if pvalue < 0.05 else "inconclusive"
-        assert stats.classify_difference(summary) == expected
-    assert stats.classify_difference(stats.summarize(values[:1])) == "needs replicates"
+        assert stats.classify_differences([summary])[0] == expected
+    assert stats.classify_differences([stats.summarize(values[:1])])[0] == "needs replicates"
 
 
 @given(st.lists(st.floats(0.001, 0.5), min_size=1, max_size=6))
@@ -197,9 +197,9 @@ def test_classify_differences_says_where_there_is_none():
     ]
 
 
-def test_classify_difference_uses_the_words_it_is_given():
-    assert stats.classify_difference(stats.summarize([-0.2, -0.21]), ("worse", "better")) == "worse"
-    assert stats.classify_difference(stats.summarize([0.2, 0.21]), ("worse", "better")) == "better"
+def test_classify_differences_uses_the_words_it_is_given():
+    assert stats.classify_differences([stats.summarize([-0.2, -0.21])], ("worse", "better"))[0] == "worse"
+    assert stats.classify_differences([stats.summarize([0.2, 0.21])], ("worse", "better"))[0] == "better"
 
 
 def test_friedman_test_sees_a_treatment_that_always_wins_and_none_in_noise():
