@@ -7,19 +7,17 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import yaml
 
 from noisy_digits._environment import PRECISIONS, request_fresh_trainings
-from noisy_digits._files import is_complete
 from noisy_digits.errors import UserError, did_you_mean
 from noisy_digits.pipeline.datasets import load_datasets
 from noisy_digits.pipeline.parameters import find_imports
 from noisy_digits.pipeline.plan import PROFILES, Run, plan_runs
-from noisy_digits.pipeline.progress import PROGRESS_FILE
+from noisy_digits.pipeline.published import settle_runs
 from noisy_digits.pipeline.store import Collection, acquire_lock, write_plan
 from noisy_digits.pipeline.warm import end_with_starter, start_server
 from noisy_digits.project import find_project_root, read_project
@@ -64,7 +62,7 @@ def build(arguments: argparse.Namespace) -> None:
     folder = root / "results" / collection.name
     acquire_lock(folder, wait=False)
     write_plan(folder, plan)
-    _discard_incomplete(folder, plan)
+    settle_runs(root, collection, plan)
     os.chdir(root)
     if arguments.fresh:
         request_fresh_trainings()
@@ -166,14 +164,6 @@ def _check_profile_dir(folder: Path) -> Path:
             "Run this on a login node of the cluster"
         )
     return folder.resolve()
-
-
-def _discard_incomplete(folder: Path, plan: Sequence[Run]) -> None:
-    """Remove the metrics of runs whose record or models are missing, so that Snakemake makes these runs again."""
-    for run_folder in (folder / planned.path for planned in plan):
-        if not is_complete(run_folder):
-            for name in ("metrics.json", PROGRESS_FILE):
-                (run_folder / name).unlink(missing_ok=True)
 
 
 def _snakemake(collection: Collection, arguments: argparse.Namespace, profile_dir: Path | None) -> list[str]:

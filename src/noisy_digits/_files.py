@@ -2,12 +2,14 @@
 
 import json
 import os
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from pydantic import FiniteFloat, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
@@ -39,7 +41,7 @@ class RunRecord(TypedDict):
 
     point: dict[str, Any]
     parameters: dict[str, Any]
-    models: list[str]
+    files: list[str]
     started: str
     seconds: float
     peak_memory_mb: int
@@ -68,12 +70,26 @@ class StoredPlan(TypedDict):
     notebooks: dict[str, list[StoredRun]]
 
 
+ARRAYS = "arrays.npz"
+
 _adapter = cache(TypeAdapter)
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Read the rows of a run's metrics.json; none if there is no such file. Raises UserError if it is damaged."""
     return _read(folder / "metrics.json", list[MetricRow]) or []
+
+
+def read_arrays(folder: Path) -> dict[str, np.ndarray]:
+    """Read a run's arrays.npz; nothing if there is no such file. Raises UserError if it is damaged."""
+    path = folder / ARRAYS
+    if not path.is_file():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise _damaged(path, str(error)) from None
 
 
 def read_record(folder: Path) -> RunRecord | None:
@@ -87,13 +103,19 @@ def read_plan(folder: Path) -> dict[str, list[StoredRun]] | None:
     return plan and plan["notebooks"]
 
 
-def is_complete(folder: Path) -> bool:
-    """Return True if a run's folder holds its record, its metrics and every model that it saved."""
+def is_complete(folder: Path, *, published: bool = False) -> bool:
+    """Return True if a run's folder holds its record, its metrics and every other file that it saved.
+
+    A ``published`` run may lack its models.
+    """
     try:
         record = read_record(folder)
     except UserError:
         return False
-    return record is not None and all((folder / name).is_file() for name in ("metrics.json", *record["models"]))
+    if record is None:
+        return False
+    files = [name for name in record["files"] if name == ARRAYS or not published]
+    return all((folder / name).is_file() for name in ("metrics.json", *files))
 
 
 def _read(path: Path, kind: Any) -> Any:
@@ -101,8 +123,11 @@ def _read(path: Path, kind: Any) -> Any:
         return _adapter(kind).validate_json(path.read_bytes()) if path.is_file() else None
     except ValidationError as error:
         found = error.errors()[0]
-        reason = ": ".join([*map(str, found["loc"]), found["msg"]])
-        raise UserError(f"{path} is damaged ({reason}): delete it and run `make reports` again") from None
+        raise _damaged(path, ": ".join([*map(str, found["loc"]), found["msg"]])) from None
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} is damaged ({reason}): delete it and run `make reports` again")
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -131,3 +156,8 @@ def write_metrics(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a run's metrics.json, one row per line."""
     lines = ",\n".join(json.dumps(row, sort_keys=True, allow_nan=False) for row in rows)
     write_text(folder / "metrics.json", f"[\n{lines}\n]\n")
+
+
+def write_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a run's arrays.npz; equal arrays make equal files."""
+    write_file(folder / ARRAYS, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))

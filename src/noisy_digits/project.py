@@ -8,6 +8,9 @@ from pydantic import Field
 from noisy_digits._yaml import StrictModel, read_model
 from noisy_digits.errors import UserError
 
+WRITTEN = ("reports", "results", "README.md")
+"""What builds and publications write into a repository; their revision is that of everything else."""
+
 
 class Project(StrictModel):
     """A project: a folder with params/ and notebooks/, and what its project.yml says."""
@@ -46,14 +49,19 @@ def read_project(root: Path) -> Project:
 
 
 def read_revision(root: Path | None = None) -> str | None:
-    """Return the git revision of the folder ``root`` (the working directory), with "+" if files differ from it.
+    """Return the last git revision at which the project changed, with "+" if its files differ from that.
 
+    ``root`` is a folder of the repository (the working directory). What a build writes, ``WRITTEN``, does not count.
     Returns None outside of a git repository.
     """
+    paths = [":(top)", *(f":(top,exclude){name}" for name in WRITTEN)]
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+"], cwd=root, capture_output=True, text=True, check=True
-        )
+        revision = _git(root, "log", "-1", "--format=%h", "--", *paths)
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", *paths)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return described.stdout.strip()
+    return f"{revision}+" if changed else revision
+
+
+def _git(folder: Path | None, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()

@@ -8,11 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
 from noisy_digits._environment import RunContext
-from noisy_digits._files import StoredRun, is_complete, read_metrics, read_plan, write_metrics
+from noisy_digits._files import (
+    StoredRun,
+    is_complete,
+    read_arrays,
+    read_metrics,
+    read_plan,
+    write_arrays,
+    write_metrics,
+)
 from noisy_digits.errors import UserError, did_you_mean
 from noisy_digits.formatting import format_point
 from noisy_digits.project import find_project_root, read_project
@@ -89,6 +98,28 @@ def _to_number(value: Any, metric: str, point: Row) -> int | float:
     return int(value) if isinstance(value, bool) else value
 
 
+def save_arrays(**arrays: Any) -> None:
+    """Save what a notebook measured as arrays by name, for ``load_arrays``: curves, counts, images; never objects.
+
+    In a notebook opened by hand save nothing.
+    """
+    if folder := RunContext.from_environment().record_folder:
+        write_arrays(folder, {name: np.asarray(array) for name, array in arrays.items()})
+
+
+def load_arrays(notebook: str, *, collection: str = "auto") -> list[tuple[Row, dict[str, np.ndarray]]]:
+    """Load the arrays that ``notebook`` saved: for each grid point its values and the arrays by name.
+
+    Raises UserError as ``find_runs`` does, and if a run saved none.
+    """
+    collection = resolve_collection(notebook, collection=collection)
+    folder = find_project_root() / "results" / collection
+    loaded = [(run.point, read_arrays(folder / run.path)) for run in find_runs(notebook, collection)]
+    if not all(arrays for _, arrays in loaded):
+        raise UserError(f"results/{collection}: a run of {notebook} saved no arrays; {RUN_FIRST}")
+    return loaded
+
+
 def load_metrics(notebook: str, *, coordinate: str | None = None, collection: str = "auto") -> pd.DataFrame:
     """Load what ``notebook`` ("mlp_noise/2_train") measured: one line per grid point and seed.
 
@@ -143,14 +174,14 @@ def _parse_cell(text: str) -> Any:
 
 
 def find_runs(notebook: str, collection: str = "built") -> list[StoredRun]:
-    """Return the runs of ``notebook`` in a collection that was built here, each with its ``path`` and ``point``.
+    """Return the runs of ``notebook`` in a collection, each with its ``path`` and ``point``.
 
     Raises UserError if ``resolve_collection`` does, and if a run is missing.
     """
     collection = resolve_collection(notebook, collection=collection)
     folder = find_project_root() / "results" / collection
     runs = (read_plan(folder) or {}).get(notebook, [])
-    missing = [run.path for run in runs if not is_complete(folder / run.path)]
+    missing = [run.path for run in runs if not is_complete(folder / run.path, published=True)]
     if missing or not runs:
         counted = f"{len(missing)} of {len(runs)} runs of {notebook} are missing, {missing[0]} first" if missing else ""
         raise UserError(f"results/{collection}: {counted or f'no runs of {notebook}'}; {RUN_FIRST}")
@@ -160,36 +191,38 @@ def find_runs(notebook: str, collection: str = "built") -> list[StoredRun]:
 def resolve_collection(*notebooks: str, collection: str = "auto") -> str:
     """Return the one collection from which everything in ``notebooks`` is read, and print its name.
 
-    "built" is the first that was built here and holds all of them, "auto" that or else the first of which there is
-    only a results.csv, without models. The project's reference collection comes first, then full before quick, then
-    the order of names. Any other ``collection`` is returned as it is. Raises UserError if there is none.
+    "built" is the first that was built here and holds all of them, "auto" that or else the first that was published:
+    it has no models, or is a results.csv only. The project's reference collection comes first, then full before quick,
+    then the order of names. Any other ``collection`` is returned as it is. Raises UserError if there is none.
     """
     if collection not in ("auto", "built"):
         return collection
-    collection = _first_collection(notebooks, published=collection == "auto")
-    print(f"Read from results/{collection}.")
+    collection, published = _first_collection(notebooks, published=collection == "auto")
+    advice = " It was published with the project; `make reports` makes your own." if published else ""
+    print(f"Read from results/{collection}.{advice}")
     return collection
 
 
-def _first_collection(notebooks: Sequence[str], *, published: bool) -> str:
+def _first_collection(notebooks: Sequence[str], *, published: bool) -> tuple[str, bool]:
+    """Return the name of the first collection that holds ``notebooks``, and True if it lacks what a build leaves."""
     root = find_project_root()
     reference = read_project(root).reference_collection
     folders = [folder for folder in (root / "results").glob("*") if folder.is_dir()]
     folders.sort(key=lambda folder: (folder.name != reference, "quick" in folder.name.split("-"), folder.name))
-    for only_csv in (False, True) if published else (False,):
+    for allowed in (False, True) if published else (False,):
         for folder in folders:
-            if all(_holds(folder, notebook, only_csv) for notebook in notebooks):
-                return folder.name
+            if all(_holds(folder, notebook, published=allowed) for notebook in notebooks):
+                return folder.name, allowed
     raise UserError(f"no results of {' and '.join(notebooks)} yet: {RUN_FIRST}")
 
 
-def _holds(folder: Path, notebook: str, only_csv: bool) -> bool:
-    """Return True if the collection in ``folder`` has all runs of ``notebook``, or is a results.csv that has it."""
+def _holds(folder: Path, notebook: str, *, published: bool) -> bool:
+    """Return True if the collection in ``folder`` has all runs of ``notebook``; if ``published``, or their numbers."""
     plan = read_plan(folder)
-    if only_csv:
-        return plan is None and bool(_read_csv(folder / "results.csv", notebook))
-    runs = (plan or {}).get(notebook)
-    return bool(runs) and all(is_complete(folder / run.path) for run in runs)
+    if plan is None:
+        return published and bool(_read_csv(folder / "results.csv", notebook))
+    runs = plan.get(notebook)
+    return bool(runs) and all(is_complete(folder / run.path, published=published) for run in runs)
 
 
 def read_params(notebook: str) -> Row:
@@ -257,8 +290,8 @@ def load_model(notebook: str, seed: int, collection: str = "built", **point: Any
     file = next(folder.glob(f"*_{seed}.keras"), None)
     if file is None:
         raise UserError(
-            f"{collection}/{runs[0].path}: there is no model of seed {seed}: {len(list(folder.glob('*.keras')))} were "
-            f"trained, from seed 0 on; ask for one of these, or build with SEEDS={seed + 1}"
+            f"{collection}/{runs[0].path}: there is no model of seed {seed}: {len(list(folder.glob('*.keras')))} are "
+            f"here, from seed 0 on; ask for one of these, or run `make reports SEEDS={seed + 1}`"
         )
     try:
         model: Any = keras.models.load_model(file)

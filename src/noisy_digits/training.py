@@ -65,6 +65,20 @@ class History:
         return last
 
 
+def stack_curves(histories: Sequence[History]) -> dict[str, np.ndarray]:
+    """Return the curves of several trainings by name: float32 of shape (n_trainings, n_epochs), or with more axes.
+
+    A training that stopped early has NaN in its last epochs.
+    """
+    stacked = {}
+    for name in histories[0].curves:
+        curves = [np.asarray(history.curves[name], dtype=np.float32) for history in histories]
+        stacked[name] = np.full((len(curves), max(map(len, curves)), *curves[0].shape[1:]), np.nan, dtype=np.float32)
+        for row, curve in zip(stacked[name], curves, strict=True):
+            row[: len(curve)] = curve
+    return stacked
+
+
 _configured = False
 
 

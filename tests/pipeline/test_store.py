@@ -13,7 +13,7 @@ from noisy_digits.pipeline.store import Collection, acquire_lock, write_plan
 RECORD = {
     "point": {},
     "parameters": {},
-    "models": [],
+    "files": [],
     "started": "2026-01-01T00:00:00Z",
     "seconds": 1.5,
     "peak_memory_mb": 100,
@@ -86,7 +86,7 @@ def test_metrics_are_written_one_row_per_line_and_read_as_they_were(tmp_path):
 def test_a_run_is_complete_with_its_record_metrics_and_models(tmp_path):
     assert read_record(tmp_path) is None
     assert read_metrics(tmp_path) == []
-    _files.write_json(tmp_path / "run.json", RECORD | {"models": ["cnn_0.keras"]})
+    _files.write_json(tmp_path / "run.json", RECORD | {"files": ["cnn_0.keras"]})
     _files.write_metrics(tmp_path, ROWS)
     assert not is_complete(tmp_path)
     (tmp_path / "cnn_0.keras").touch()

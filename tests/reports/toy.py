@@ -57,7 +57,7 @@ claims:
     cause: {mistake: the factor is twice too large}
 """
 RECORD = {
-    "models": [],
+    "files": [],
     "started": "2025-01-01T12:00:00Z",
     "seconds": 41.0,
     "peak_memory_mb": 1200,

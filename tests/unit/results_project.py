@@ -51,7 +51,7 @@ ASSIGNMENT = {
     },
 }  # fmt: skip
 RECORD = {
-    "point": {}, "parameters": {}, "models": [], "started": "", "seconds": 1.0, "peak_memory_mb": 1, "threads": 1,
+    "point": {}, "parameters": {}, "files": [], "started": "", "seconds": 1.0, "peak_memory_mb": 1, "threads": 1,
     "device": None, "trainings": [], "precision": "float32", "machine": "", "onednn": True, "versions": {},
     "revision": None, "data_sha256": None,
 }  # fmt: skip
@@ -73,7 +73,7 @@ def record(monkeypatch, folder, rows, coordinates=(), models=()):
         for variable, value in RunContext(record_folder=folder).to_environment().items():
             patched.setenv(variable, value)
         results.save_metrics(rows, coordinates=coordinates)
-    write_json(folder / "run.json", RECORD | {"models": list(models)})
+    write_json(folder / "run.json", RECORD | {"files": list(models)})
 
 
 def build(root, monkeypatch, collection="mnist"):

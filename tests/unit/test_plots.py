@@ -45,7 +45,13 @@ def draw_sweep(y="test_accuracy", **settings):
     return plots.sweep(SUMMARY, "scale", y, xlabel="noise scale (pixel units)", **settings)
 
 
+CURVES = np.array([[0.5, 0.8, 0.9], [0.4, 0.7, np.nan]])
+
+
 DRAWN = {
+    "curve_grid": lambda: plots.curve_grid(
+        {("corrected", "scale 0"): {"training": CURVES}, ("submitted", "scale 1"): {"training": CURVES[:1]}}, "accuracy"
+    ),
     "epoch_curves": lambda: plots.epoch_curves({"layer 1": [[1.0, 0.5], [1.0, 0.4]]}, "norm", logy=True),
     "forest_plot": lambda: plots.forest_plot({"MLP": LEVEL, "CNN": LEVEL}, {"CNN": 0.9}, "error (fraction)"),
     "grouped_bars": lambda: plots.grouped_bars(
@@ -55,12 +61,12 @@ DRAWN = {
     "image_grid": lambda: plots.image_grid(IMAGES[:12], ["seven\n0.93"] * 12),
     "image_rows": lambda: plots.image_rows({"clean": IMAGES[:3], "noisy": IMAGES[3:6]}, [1, 2, 3]),
     "learning_curves": lambda: plots.learning_curves([HISTORY, HISTORY]),
+    "histogram": lambda: plots.histogram({"clean": IMAGES, "noisy": IMAGES + 1}, "pixel value"),
     "line_plot": lambda: plots.line_plot(
         np.array([1.0, 2.0]), {"a": np.array([3.0, 4.0])}, ("x", "y"), marks={"a": ([1.0], [3.0])}, logx=True
     ),
     "loss_map": lambda: plots.loss_map({"noisy": IMAGES[0], "clean": IMAGES[1]}, IMAGES[2]),
     "model_diagram": lambda: plots.model_diagram(models.dense_autoencoder()),
-    "pixel_histogram": lambda: plots.pixel_histogram({"clean": IMAGES, "noisy": IMAGES + 1}, "0 is black"),
     "prediction_panel": lambda: plots.prediction_panel(
         {"clean": IMAGES[0], "noisy": IMAGES[1]}, {"MLP": np.eye(3)[0], "CNN": np.eye(3)[1]}, ["one", "two", "three"]
     ),

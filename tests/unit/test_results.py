@@ -133,7 +133,7 @@ def test_load_metrics_reads_a_published_csv_as_it_reads_runs(root, monkeypatch, 
     published = results.load_metrics(f"toy/{notebook}", coordinate=coordinate)
     assert_frame_equal(built, published, check_exact=True)
     assert published.attrs == built.attrs
-    assert capsys.readouterr().out == "Read from results/mnist.\n"
+    assert capsys.readouterr().out.startswith("Read from results/mnist. It was published")
 
 
 def test_collect_metrics_has_the_columns_of_results_csv_and_whole_numbers(root, monkeypatch):
@@ -166,13 +166,15 @@ def test_resolve_collection_prefers_the_reference_then_full_then_names(root, mon
     assert results.resolve_collection("toy/1_train", collection="digits-quick") == "digits-quick"
 
 
-def test_a_collection_that_was_built_comes_before_a_published_csv(root, monkeypatch):
+def test_a_collection_that_was_built_comes_before_a_published_csv(root, monkeypatch, capsys):
     folder, plan = build(root, monkeypatch, "digits-quick")
     csv = results.collect_metrics(folder, plan).to_csv(index=False)
     _files.write_text(root / "results/mnist/results.csv", csv)
     assert results.resolve_collection("toy/1_train") == "digits-quick"
     shutil.rmtree(folder)
+    capsys.readouterr()
     assert results.resolve_collection("toy/1_train") == "mnist"
+    assert "published with the project; `make reports` makes your own" in capsys.readouterr().out
     assert len(results.load_metrics("toy/1_train", collection="mnist")) == 48
 
 
@@ -200,6 +202,69 @@ def test_find_runs_returns_paths_and_points(root, monkeypatch):
     assert first.point == {"recipe": "as_submitted", "use_l2": False, "n_layers": 1, "scale": 0.0}
 
 
+ARRAYS = {"curve": np.array([[0.5, np.nan]], np.float32), "counts": np.arange(4).reshape(1, 2, 2)}
+
+
+def save_arrays(monkeypatch, folder, **arrays):
+    """Save arrays as a notebook does in a build, with the run's record."""
+    with monkeypatch.context() as patched:
+        for variable, value in RunContext(record_folder=folder).to_environment().items():
+            patched.setenv(variable, value)
+        results.save_arrays(**arrays)
+    _files.write_json(folder / "run.json", RECORD | {"files": ["arrays.npz"]})
+
+
+def test_load_arrays_returns_what_save_arrays_saved_at_every_point(root, monkeypatch):
+    folder, plan = build(root, monkeypatch)
+    for index, run in enumerate(plan[:24]):
+        save_arrays(monkeypatch, folder / run.path, **ARRAYS, place=index)
+    loaded = results.load_arrays("toy/1_train")
+    assert [point for point, _ in loaded] == [run.point for run in plan[:24]]
+    for index, (_, arrays) in enumerate(loaded):
+        assert set(arrays) == {"curve", "counts", "place"}
+        assert arrays["place"] == index
+        assert all(np.array_equal(arrays[name], ARRAYS[name], equal_nan=True) for name in ("curve",))
+        assert arrays["curve"].dtype == np.float32
+        assert np.array_equal(arrays["counts"], ARRAYS["counts"])
+
+
+def test_equal_arrays_make_equal_files_and_by_hand_none(tmp_path, monkeypatch):
+    results.save_arrays(**ARRAYS)
+    for name in ("a", "b"):
+        save_arrays(monkeypatch, tmp_path / name, **ARRAYS)
+    assert (tmp_path / "a/arrays.npz").read_bytes() == (tmp_path / "b/arrays.npz").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_arrays_hold_no_objects_and_damaged_ones_are_named(root, monkeypatch):
+    folder, plan = build(root, monkeypatch)
+    with pytest.raises(UserError, match="a run of toy/1_train saved no arrays; run `make quick`"):
+        results.load_arrays("toy/1_train")
+    with pytest.raises(ValueError, match="Object arrays"):
+        save_arrays(monkeypatch, folder / plan[0].path, code=np.array([print]))
+    for run in plan[:24]:
+        save_arrays(monkeypatch, folder / run.path, **ARRAYS)
+    file = folder / plan[3].path / "arrays.npz"
+    whole = file.read_bytes()
+    for content in (b"", whole[: len(whole) // 2], b"x" * len(whole)):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=r"arrays\.npz is damaged .*: delete it and run `make reports` again"):
+            results.load_arrays("toy/1_train")
+    file.unlink()
+    with pytest.raises(UserError, match="1 of 24 runs of toy/1_train are missing"):
+        results.load_arrays("toy/1_train", collection="mnist")
+
+
+def test_a_published_collection_has_numbers_and_arrays_without_models(saved, root, capsys):
+    saved[1].unlink()
+    assert results.resolve_collection("toy/1_train") == "mnist"
+    assert len(results.load_metrics("toy/1_train")) == 48
+    with pytest.raises(UserError, match="no results of toy/1_train yet"):
+        results.resolve_collection("toy/1_train", collection="built")
+    with pytest.raises(UserError, match=r"no model of seed 0: 0 are here, .* run `make reports SEEDS=1`"):
+        results.load_model("toy/1_train", 0, "mnist", recipe="as_submitted", use_l2=False, n_layers=1, scale=0)
+
+
 def test_dataset_name_and_is_reference(root):
     assert results.dataset_name("fashion_mnist-quick-mixed_bfloat16") == "fashion_mnist"
     assert results.is_reference("mnist")
@@ -218,7 +283,7 @@ def saved(root, monkeypatch):
         for variable, value in RunContext(record_folder=run).to_environment().items():
             patched.setenv(variable, value)
         results.save_model(model, 0)
-    _files.write_json(run / "run.json", RECORD | {"models": ["cnn_0.keras"]})
+    _files.write_json(run / "run.json", RECORD | {"files": ["cnn_0.keras"]})
     return model, run / "cnn_0.keras"
 
 
@@ -236,7 +301,7 @@ def test_load_model_returns_the_saved_weights(saved):
 
 
 def test_load_model_says_which_models_there_are(saved):
-    with pytest.raises(UserError, match=r"no model of seed 7: 1 were trained, from seed 0 on; .*build with SEEDS=8"):
+    with pytest.raises(UserError, match=r"no model of seed 7: 1 are here, from seed 0 on; .*`make reports SEEDS=8`"):
         results.load_model("toy/1_train", 7, recipe="as_submitted", use_l2=False, n_layers=1, scale=0.0)
     with pytest.raises(UserError, match=r"toy/1_train has 24 runs at any point"):
         results.load_model("toy/1_train", 0)

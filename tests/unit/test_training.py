@@ -284,6 +284,16 @@ def test_history_marks_an_exploding_training_which_goes_on():
     assert "diverged" not in fit(models.mlp((16,))).final_metrics()
 
 
+def test_stack_curves_fills_a_training_that_stopped_early_with_nan():
+    whole = training.History({"train_loss": [2.0, 1.0], "norms": [[1.0, 2.0], [3.0, 4.0]]})
+    short = training.History({"train_loss": [3.0], "norms": [[5.0, 6.0]]})
+    stacked = training.stack_curves([whole, short])
+    assert stacked["train_loss"].dtype == np.float32
+    assert np.array_equal(stacked["train_loss"], [[2, 1], [3, np.nan]], equal_nan=True)
+    assert stacked["norms"].shape == (2, 2, 2)
+    assert np.array_equal(stacked["norms"][1], [[5, 6], [np.nan, np.nan]], equal_nan=True)
+
+
 def test_history_does_not_mark_a_training_that_comes_down_again():
     curves = {"train_loss": [5000.0, 800.0, 2.3], "val_loss": [300.0, 20.0, 2.3]}
     assert training.History(curves).final_metrics() == {"train_loss": 2.3, "val_loss": 2.3}

@@ -29,7 +29,7 @@ from noisy_digits._environment import (
     kernel_variables,
     read_trainings,
 )
-from noisy_digits._files import read_metrics, write_json, write_metrics
+from noisy_digits._files import ARRAYS, read_metrics, write_json, write_metrics
 from noisy_digits.errors import UserError
 from noisy_digits.pipeline.datasets import load_datasets
 from noisy_digits.pipeline.kernels import make_kernel_manager
@@ -52,7 +52,13 @@ def execute_run(run: Run, root: Path, collection: Collection) -> None:
     folder = root / "results" / collection.name / run.path
     acquire_lock(folder, wait=True)
     progress_file = folder / PROGRESS_FILE
-    for stale in (folder / "metrics.json", folder / "run.json", progress_file, *folder.glob("*.keras")):
+    for stale in (
+        folder / "metrics.json",
+        folder / "run.json",
+        folder / ARRAYS,
+        progress_file,
+        *folder.glob("*.keras"),
+    ):
         stale.unlink(missing_ok=True)
     parameters, project = _inject(run.parameters, collection), read_project(root)
     started = time.time()
@@ -68,14 +74,15 @@ def execute_run(run: Run, root: Path, collection: Collection) -> None:
         _start_reporting(run, progress_file)
         _execute_notebook(run, root, folder / "notebook.ipynb", parameters, make_kernel_manager(Path(private), context))
         metrics, trainings = read_metrics(recorded), read_trainings(progress_file)
-        for model in recorded.glob("*.keras"):
-            shutil.move(model, folder / model.name)
+        saved = sorted(file.name for file in [*recorded.glob("*.keras"), *recorded.glob(ARRAYS)])
+        for name in saved:
+            shutil.move(recorded / name, folder / name)
     check_metrics(run, metrics)
     write_metrics(folder, metrics)
     record = {
         "point": dict(run.point),
         "parameters": parameters,
-        "models": sorted(model.name for model in folder.glob("*.keras")),
+        "files": saved,
         "device": trainings[-1]["device"] if trainings else None,
         "trainings": trainings,
         "precision": collection.precision,

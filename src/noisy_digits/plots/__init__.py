@@ -5,6 +5,14 @@ Every function but ``show_source`` returns an ``AltFigure``, which Jupyter shows
 # ruff: noqa: F401 – what is imported here is the public interface
 
 from noisy_digits.plots._figure import QUANTITIES, AltFigure
-from noisy_digits.plots.charts import epoch_curves, forest_plot, grouped_bars, learning_curves, line_plot, sweep
-from noisy_digits.plots.images import heatmaps, image_grid, image_rows, loss_map, pixel_histogram, prediction_panel
+from noisy_digits.plots.charts import (
+    curve_grid,
+    epoch_curves,
+    forest_plot,
+    grouped_bars,
+    learning_curves,
+    line_plot,
+    sweep,
+)
+from noisy_digits.plots.images import heatmaps, histogram, image_grid, image_rows, loss_map, prediction_panel
 from noisy_digits.plots.models import model_diagram, show_source

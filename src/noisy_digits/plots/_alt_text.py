@@ -31,9 +31,9 @@ def describe_image_grid(titles: Sequence[str]) -> str:
     return f"Grid of {len(titles)} images with the titles {'; '.join(titles)}.".replace("\n", " ")
 
 
-def describe_histogram(images: Mapping[str, np.ndarray]) -> str:
-    spread = "; ".join(f"{name}: mean {x.mean():.2f}, standard deviation {x.std():.2f}" for name, x in images.items())
-    return f"Histogram of pixel values, logarithmic density. {spread}."
+def describe_histogram(values: Mapping[str, np.ndarray], xlabel: str) -> str:
+    spread = "; ".join(f"{name}: mean {x.mean():.3g}, standard deviation {x.std():.3g}" for name, x in values.items())
+    return f"Histogram of the {xlabel}, logarithmic density. {spread}."
 
 
 def describe_learning_curves(means: Mapping[str, pd.Series]) -> str:
@@ -42,6 +42,16 @@ def describe_learning_curves(means: Mapping[str, pd.Series]) -> str:
 
 def describe_epoch_curves(means: Mapping[str, pd.Series], ylabel: str, logy: bool) -> str:
     return f"{ylabel} against epoch{', logarithmic' if logy else ''}: {describe_means(means)}."
+
+
+def describe_curve_grid(curves: Mapping[tuple[str, str], Mapping[str, np.ndarray]], ylabel: str) -> str:
+    parts = [
+        f"{' '.join(row.split())}, {column}, {legend}: {np.nanmean(replicates[:, 0]):.3g} to "
+        f"{np.nanmean(replicates[:, -1]):.3g}"
+        for (row, column), panel in curves.items()
+        for legend, replicates in panel.items()
+    ]
+    return f"Small multiples of {ylabel} against epoch, from the first to the last. {'; '.join(parts)}."
 
 
 def describe_means(means: Mapping[str, pd.Series]) -> str:

@@ -219,6 +219,42 @@ def epoch_curves(curves: Mapping[str, Sequence[Sequence[float]]], ylabel: str, *
     return AltFigure(figure, _alt_text.describe_epoch_curves(means, ylabel, logy))
 
 
+@styled
+def curve_grid(
+    curves: Mapping[tuple[str, str], Mapping[str, np.ndarray]], ylabel: str, *, logy: bool = False
+) -> AltFigure:
+    """Draw curves over epochs as small multiples, one panel per (row, column), all on the same axes.
+
+    ``curves`` gives for each panel the replicates by legend, an array (n_seeds, n_epochs) each, NaN where a replicate
+    stopped early. A line is the mean over replicates, the band around it one standard deviation to each side.
+    """
+    rows, columns = (list(dict.fromkeys(place[axis] for place in curves)) for axis in (0, 1))
+    figure = Figure(figsize=(max(6.5, 1.55 * len(columns)), 1.45 * len(rows) + 1))
+    grid = figure.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
+    for (row, name), (column, title) in product(enumerate(rows), enumerate(columns)):
+        axes = grid[row, column]
+        axes.set(yscale="log" if logy else "linear", visible=(name, title) in curves)
+        for place, (legend, replicates) in enumerate(curves.get((name, title), {}).items()):
+            _draw_band(axes, place, legend, replicates)
+        axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+    for axes, title in zip(grid[0], columns, strict=True):
+        axes.set_title(title, fontsize=10)
+    for axes, name in zip(grid[:, 0], rows, strict=True):
+        axes.set_ylabel(name, fontsize=10)
+    figure.supxlabel("epoch", fontsize=11)
+    figure.supylabel(ylabel, fontsize=11)
+    add_legend(figure)
+    return AltFigure(figure, _alt_text.describe_curve_grid(curves, ylabel))
+
+
+def _draw_band(axes: Axes, place: int, legend: str, replicates: np.ndarray) -> None:
+    mean, std = np.nanmean(replicates, axis=0), np.nanstd(replicates, axis=0, ddof=min(1, len(replicates) - 1))
+    style = series_style(place) | {"marker": None, "linewidth": 1.4}
+    epochs = np.arange(1, len(mean) + 1)
+    axes.fill_between(epochs, mean - std, mean + std, color=style["color"], alpha=0.25, linewidth=0)
+    axes.plot(epochs, mean, label=legend, **style)
+
+
 def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, pd.Series]:
     """Draw replicates and means; return by legend the mean, over those that got so far, at every epoch."""
     means = {}

@@ -113,22 +113,21 @@ def _show_image(axes: Axes, image: np.ndarray, low: float = 0, high: float = 1) 
 
 
 @styled
-def pixel_histogram(images: Mapping[str, np.ndarray], unit: str) -> AltFigure:
-    """Draw the distribution of the pixel values of each set of images; ``unit`` names the unit of a pixel.
+def histogram(values: Mapping[str, np.ndarray], xlabel: str) -> AltFigure:
+    """Draw the distributions of sets of numbers on one axis, with its label ``xlabel``; the density is logarithmic.
 
-    ``images`` gives arrays of any shape: ``{"clean": x, "scale 0.5": x_noisy}``. The density is logarithmic.
+    ``values`` gives arrays of any shape, such as the pixels of images: ``{"clean": x, "scale 0.5": x_noisy}``.
     """
     figure = Figure(figsize=(7.5, 3.4))
     axes = figure.subplots()
-    low, high = np.quantile(np.concatenate([x.ravel() for x in images.values()]), [0.001, 0.999])
-    for place, (name, x) in enumerate(images.items()):
+    low, high = np.quantile(np.concatenate([x.ravel() for x in values.values()]), [0.001, 0.999])
+    for place, (name, x) in enumerate(values.items()):
         style = series_style(place) | {"label": name, "histtype": "step", "linewidth": 1.8}
         style.pop("marker")
         axes.hist(x.ravel(), 80, range=(low, high), density=True, **style)
-    axes.set(xlabel=f"pixel value ({unit})", ylabel="density, log scale", yscale="log")
-    axes.set_title("Distribution of pixel values")
+    axes.set(xlabel=xlabel, ylabel="density, log scale", yscale="log")
     axes.legend()
-    return AltFigure(figure, _alt_text.describe_histogram(images))
+    return AltFigure(figure, _alt_text.describe_histogram(values, xlabel))
 
 
 @styled

@@ -1,0 +1,115 @@
+"""A fresh clone of a published study: what is kept and what is made again."""
+
+import subprocess
+
+import pytest
+
+from noisy_digits._files import read_record
+from noisy_digits.pipeline.plan import plan_runs
+from noisy_digits.pipeline.published import settle_runs
+from noisy_digits.pipeline.store import Collection
+from noisy_digits.project import read_revision
+
+from ..conftest import build
+
+COLLECTION = Collection("digits", "quick")
+PARAMS = "params/toy.yml"
+
+
+def git(root, *arguments):
+    identity = ("-c", "user.name=A reader", "-c", "user.email=reader@example.org")
+    subprocess.run(["git", *identity, *arguments], cwd=root, check=True, capture_output=True)
+
+
+def commit(root, subject):
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", subject)
+
+
+def publish(toy, tmp_path, questions=""):
+    """Build a toy project at a clean revision, commit its results and pages, and clone it."""
+    ignored = ("notebook.ipynb", ".snakemake", ".lock", "trainings", "__pycache__")
+    (toy / ".gitignore").write_text("\n".join(ignored))
+    (toy / PARAMS).write_text((toy / PARAMS).read_text() + questions)
+    git(toy, "init", "--quiet")
+    commit(toy, "Begin")
+    build(toy)
+    commit(toy, "Publish")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(toy), str(clone))
+    return clone
+
+
+@pytest.fixture
+def published(toy, tmp_path):
+    return publish(toy, tmp_path)
+
+
+def made(root):
+    """Return the notebook of every run that was executed in ``root``, not cloned into it."""
+    return sorted(path.parent.name for path in (root / "results").rglob("notebook.ipynb"))
+
+
+def test_read_revision_is_that_of_what_computes(published):
+    revision = read_revision(published)
+    (published / "results/digits-quick/results.csv").write_text("")
+    (published / "reports/digits-quick/index.html").write_text("")
+    assert read_revision(published) == revision
+    commit(published, "Change what a build writes")
+    assert read_revision(published) == revision
+    (published / PARAMS).write_text((published / PARAMS).read_text() + "\n")
+    assert read_revision(published) == f"{revision}+"
+    commit(published, "Change the params file")
+    assert read_revision(published) not in (revision, f"{revision}+")
+
+
+def test_a_clone_keeps_what_was_published_at_its_revision(published):
+    records = {path: path.read_bytes() for path in (published / "results").rglob("run.json")}
+    assert len(records) == 5
+    build(published)
+    assert made(published) == []
+    assert {path: path.read_bytes() for path in records} == records
+    (published / "results/digits-quick/toy/2_summary/metrics.json").unlink()
+    build(published)
+    assert made(published) == ["2_summary"]
+
+
+def test_a_clone_makes_everything_again_at_another_revision(published):
+    (published / PARAMS).write_text((published / PARAMS).read_text() + "\n")
+    commit(published, "Change the params file")
+    build(published)
+    assert len(made(published)) == 5
+    assert {read_record(path.parent)["revision"] for path in (published / "results").rglob("run.json")} == {
+        read_revision(published)
+    }
+
+
+def settle(root):
+    """Settle the runs; return the folder of the first one and whether its metrics are still there."""
+    plan = plan_runs(root, "quick", dataset="digits")
+    settle_runs(root, COLLECTION, plan)
+    folder = root / "results/digits-quick" / plan[0].path
+    return folder, (folder / "metrics.json").is_file()
+
+
+def test_a_published_run_without_its_models_is_kept_while_nothing_needs_them(published):
+    folder, _ = settle(published)
+    record = folder / "run.json"
+    record.write_text(record.read_text().replace('"files": []', '"files": ["mlp_0.keras"]'))
+    assert settle(published) == (folder, True)
+    (published / "results/digits-quick/toy/2_summary/metrics.json").unlink()
+    assert settle(published) == (folder, False)
+
+
+def test_a_published_run_is_made_again_if_the_index_takes_an_answer_from_it(toy, tmp_path):
+    question = "questions:\n  T.1: {asked: How large?, notebook: 1_measure, figure: false}\n"
+    clone = publish(toy, tmp_path, question)
+    assert not settle(clone)[1]
+    assert (clone / "results/digits-quick/toy/2_summary/metrics.json").is_file()
+
+
+def test_a_published_run_without_a_page_is_made_again(published):
+    folder, _ = settle(published)
+    page = published / "reports" / folder.relative_to(published / "results")
+    page.with_name(f"{page.name}.html").unlink()
+    assert settle(published) == (folder, False)
