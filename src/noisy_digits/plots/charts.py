@@ -248,7 +248,8 @@ def curve_grid(
 
 
 def _draw_band(axes: Axes, place: int, legend: str, replicates: np.ndarray) -> None:
-    mean, std = np.nanmean(replicates, axis=0), np.nanstd(replicates, axis=0, ddof=min(1, len(replicates) - 1))
+    table = pd.DataFrame(replicates)
+    mean, std = table.mean(), table.std().fillna(0)
     style = series_style(place) | {"marker": None, "linewidth": 1.4}
     epochs = np.arange(1, len(mean) + 1)
     axes.fill_between(epochs, mean - std, mean + std, color=style["color"], alpha=0.25, linewidth=0)

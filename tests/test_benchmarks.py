@@ -1,0 +1,20 @@
+"""The projects that the benchmarks build."""
+
+from benchmarks import building
+from noisy_digits.pipeline.plan import plan_runs
+
+
+def test_copy_with_grid_plans_as_many_runs_as_asked_of_one_step_each(tmp_path):
+    building.copy_with_grid(tmp_path, 3)
+    runs = plan_runs(tmp_path, "quick", dataset="digits")
+    assert [run.parameters["scale"] for run in runs] == [0.0, 1.0, 2.0]
+    assert all(run.parameters["train_size"] <= run.parameters["batch_size"] for run in runs)
+    assert {(run.parameters["epochs"], run.parameters["n_seeds"]) for run in runs} == {(1, 1)}
+
+
+def test_copy_with_one_epoch_plans_two_seeds_of_one_epoch_on_all_images(tmp_path):
+    building.copy_with_one_epoch(tmp_path)
+    trained = [run for run in plan_runs(tmp_path, "quick", dataset="mnist") if "n_seeds" in run.parameters]
+    assert {run.parameters["n_seeds"] for run in trained} == {2}
+    assert {run.parameters.get("epochs", 1) for run in trained} == {1}
+    assert {run.parameters.get("train_size", 60_000) for run in trained} == {60_000}
