@@ -75,7 +75,7 @@ def build(arguments: argparse.Namespace) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Execute one notebook at one grid point; write its results and its page."""
     from noisy_digits.pipeline.execute import execute_run
-    from noisy_digits.reports.pages import check_renderable, write_page
+    from noisy_digits.reports.pages import check_renderable, find_links, write_page
 
     if arguments.of_build:
         end_with_starter()
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.of_build:
         write_plan(root / "results" / collection.name, plan)
     execute_run(planned, root, collection)
-    page = write_page(root, planned, collection, plan)
+    page = write_page(root, planned, collection, find_links(plan)[planned.path])
     if not arguments.of_build:
         print(page.relative_to(root))
 

@@ -9,7 +9,7 @@ import pytest
 
 from noisy_digits._files import read_metrics, read_record, write_json, write_metrics
 from noisy_digits.errors import UserError
-from noisy_digits.pipeline.plan import plan_runs
+from noisy_digits.pipeline.plan import Run, plan_runs
 from noisy_digits.pipeline.status import run_statuses
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.reports.index import write_index
@@ -42,7 +42,7 @@ def test_check_renderable_names_the_notebook_and_the_formula(project):
 
 def test_write_page_shows_the_grid_point_and_the_circumstances_of_the_run(project):
     root, runs = project
-    page = write_page(root, runs[0], FULL, runs)
+    page = write_page(root, runs[0], FULL, [])
     html = page.read_text()
     assert page == root / "reports/full/toy/1_measure/recipe~original/scale~0.5.html"
     assert "<dt>recipe</dt><dd>original</dd>" in html
@@ -55,7 +55,8 @@ def test_write_page_shows_the_grid_point_and_the_circumstances_of_the_run(projec
 
 def test_write_page_links_to_neighbors_other_recipes_and_summaries(project):
     root, runs = project
-    html = write_page(root, runs[0], FULL, runs).read_text()
+    linked = find_links(runs)
+    html = write_page(root, runs[0], FULL, linked[runs[0].path]).read_text()
     links = dict(re.findall(r'<li><a href="\.\./\.\./\.\./([^"]*)\.html">([^<]*)</a></li>', html))
     assert links == {
         "index": "All reports",
@@ -63,13 +64,36 @@ def test_write_page_links_to_neighbors_other_recipes_and_summaries(project):
         "toy/1_measure/recipe~corrected/scale~0.5": "here with recipe corrected",
         "toy/2_compare": "read by toy/2_compare",
     }
-    assert next(words for words, _ in find_links(runs[1], runs)) == "previous: scale 0.5"
-    assert find_links(runs[-1], runs) == []
+    assert linked[runs[1].path][0] == ("previous: scale 0.5", runs[0].path)
+    assert linked[runs[-1].path] == []
+
+
+def test_find_links_of_a_middle_point_of_another_assignment_and_of_a_grid_of_recipes_only():
+    def planned(assignment, notebook, depends_on=(), **point):
+        values = dict.fromkeys(Run.__dataclass_fields__, ()) | {"assignment": assignment, "notebook": notebook}
+        return Run(**values | {"point": point, "depends_on": depends_on})
+
+    row = [planned("a", "n", recipe="x", scale=scale) for scale in (0.0, 1.0, 2.0)]
+    other = planned("a", "n", recipe="y", scale=1.0)
+    recipes = [planned("b", "n", recipe=recipe) for recipe in ("x", "y")]
+    reader = planned("b", "reads", (row[1].path,))
+    links = find_links([*row, other, *recipes, reader])
+    assert links[row[1].path] == [
+        ("previous: scale 0", row[0].path),
+        ("next: scale 2", row[2].path),
+        ("here with recipe y", other.path),
+        ("read by b/reads", reader.path),
+    ]
+    assert links[other.path] == [("here with recipe x", row[1].path)]
+    assert [links[run.path] for run in recipes] == [
+        [("next: recipe y", recipes[1].path)],
+        [("previous: recipe x", recipes[0].path)],
+    ]
 
 
 def test_write_page_gives_the_numbers_and_the_command_that_makes_them(project):
     root, runs = project
-    html = write_page(root, runs[0], FULL, runs).read_text()
+    html = write_page(root, runs[0], FULL, []).read_text()
     (data,) = re.findall(r'<a download="metrics.json" href="data:application/json,([^"]*)"', html)
     assert json.loads(unquote(data)) == read_metrics(root / "results/full" / runs[0].path)
     assert "noisy-digits run toy/1_measure/recipe~original/scale~0.5</td>" in html
@@ -96,7 +120,7 @@ def test_write_page_says_which_trainings_were_restored_and_where_they_were_made(
         (trainings, "1 made in this run, 2 restored, which were made in 2 min on 2026-01-02 at revision bbb"),
     ):
         write_json(folder / "run.json", read_record(folder) | {"trainings": kept})
-        html = write_page(root, runs[0], FULL, runs).read_text()
+        html = write_page(root, runs[0], FULL, []).read_text()
         assert f'<th scope="row">trainings</th><td>{sentence}</td>' in html
 
 
@@ -104,13 +128,13 @@ def test_write_page_says_which_seeds_diverged(project):
     root, runs = project
     folder = root / "results/full" / runs[0].path
     write_metrics(folder, [*read_metrics(folder), {"seed": 2, "metric": "diverged", "value": 1.0}])
-    assert "Diverged: 1 of 3 seeds (2)" in write_page(root, runs[0], FULL, runs).read_text()
+    assert "Diverged: 1 of 3 seeds (2)" in write_page(root, runs[0], FULL, []).read_text()
 
 
 def test_write_page_marks_a_failed_run(project):
     root, runs = project
     fail_run(root, runs[0])
-    assert "FAILED" in write_page(root, runs[0], FULL, runs).read_text()
+    assert "FAILED" in write_page(root, runs[0], FULL, []).read_text()
 
 
 def test_refresh_pages_writes_missing_pages_and_leaves_out_notebooks_that_were_cut_off(project):
@@ -146,4 +170,4 @@ def test_a_note_is_on_the_pages_of_its_override_and_nowhere_else(project):
 def test_write_page_takes_the_executed_notebook(project):
     root, runs = project
     write_notebook(root / "results/full" / runs[0].path / "notebook.ipynb", "executed = True")
-    assert "executed" in write_page(root, runs[0], FULL, runs).read_text()
+    assert "executed" in write_page(root, runs[0], FULL, []).read_text()

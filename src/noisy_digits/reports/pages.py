@@ -1,7 +1,10 @@
 """Write the pages of a collection: one per run, from its executed notebook and its record."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise, permutations
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import nbformat
@@ -23,6 +26,10 @@ PRECISION_NOTICES = {
     "mixed_bfloat16": "Precision: computed in bfloat16, weights kept in float32 (Keras's policy mixed_bfloat16). "
     "Reported numbers are compared only in float32.",
 }
+
+
+Link = tuple[str, str]
+"""Words, and the path of the run to whose page they link."""
 
 
 def collect_notices(root: Path, collection: Collection) -> list[str]:
@@ -48,10 +55,10 @@ def check_renderable(root: Path, run: Run) -> None:
                 raise UserError(f"{file.relative_to(root)}: {error}") from None
 
 
-def write_page(root: Path, run: Run, collection: Collection, plan: Sequence[Run]) -> Path:
+def write_page(root: Path, run: Run, collection: Collection, links: Sequence[Link]) -> Path:
     """Render the executed notebook of ``run``, failed or not, below reports/<collection>; return the page's path.
 
-    The page links to those of other runs in ``plan``.
+    ``links`` are those of ``find_links``.
     """
     from noisy_digits.reports.page import render_page
 
@@ -64,7 +71,7 @@ def write_page(root: Path, run: Run, collection: Collection, plan: Sequence[Run]
         failed=run_status(folder, run) == "failed",
         facts=_describe_source(run, collection) | _facts(read_record(folder)),
         metrics=(folder / "metrics.json").read_text(encoding="utf-8") if (folder / "metrics.json").is_file() else None,
-        links=find_links(run, plan),
+        links=links,
         top="../" * run.path.count("/"),
     )
     path = root / "reports" / collection.name / f"{run.path}.html"
@@ -72,28 +79,33 @@ def write_page(root: Path, run: Run, collection: Collection, plan: Sequence[Run]
     return path
 
 
-def find_links(run: Run, plan: Sequence[Run]) -> list[tuple[str, str]]:
-    """Return what the page of ``run`` links to, as pairs of words and the path of a run.
+def find_links(plan: Sequence[Run]) -> Mapping[str, list[Link]]:
+    """Return what the page of each run in ``plan`` links to, by the path of the run.
 
     These are the previous and the next grid point, the same point with other recipes, and the summaries that read it.
     """
-    links = []
-    same_notebook = [each for each in plan if (each.assignment, each.notebook) == (run.assignment, run.notebook)]
-    if run.point:
-        column = list(run.point)[-1]
-        along = [each for each in same_notebook if _differ(run, each) <= {column}]
-        place = along.index(run)
-        for word, found in (("previous", along[:place][-1:]), ("next", along[place + 1 :][:1])):
-            links += [(f"{word}: {format_point({column: each.point[column]})}", each) for each in found]
-        others = [each for each in same_notebook if _differ(run, each) == {"recipe"} and column != "recipe"]
-        links += [(f"here with recipe {format_label(each.point['recipe'])}", each) for each in others]
-    summaries = [each for each in plan if run.path in each.depends_on and not each.point]
-    links += [(f"read by {each.assignment}/{each.notebook}", each) for each in summaries]
-    return [(words, each.path) for words, each in links]
+    links: dict[str, list[Link]] = defaultdict(list)
+    for row in _group_points(plan, lambda point: list(point.items())[:-1]):
+        column = list(row[0].point)[-1]
+        for run, following in pairwise(row):
+            links[following.path].append((f"previous: {format_point({column: run.point[column]})}", run.path))
+            links[run.path].append((f"next: {format_point({column: following.point[column]})}", following.path))
+    for same in _group_points(plan, lambda point: [item for item in point.items() if item[0] != "recipe"]):
+        for run, other in permutations(same, 2) if list(same[0].point)[-1] != "recipe" else ():
+            links[run.path].append((f"here with recipe {format_label(other.point['recipe'])}", other.path))
+    for summary in plan:
+        for path in summary.depends_on if not summary.point else ():
+            links[path].append((f"read by {summary.assignment}/{summary.notebook}", summary.path))
+    return links
 
 
-def _differ(run: Run, other: Run) -> set[str]:
-    return {column for column, level in run.point.items() if other.point[column] != level}
+def _group_points(plan: Sequence[Run], key: Callable[[Mapping[str, Any]], list]) -> Iterable[list[Run]]:
+    """Return the runs of each notebook that have a point, in groups whose points have the same ``key``."""
+    groups: dict[tuple, list[Run]] = defaultdict(list)
+    for run in plan:
+        if run.point:
+            groups[run.assignment, run.notebook, *key(run.point)].append(run)
+    return groups.values()
 
 
 def refresh_pages(root: Path, runs: Sequence[Run], statuses: Mapping[str, str], collection: Collection) -> None:
@@ -102,18 +114,19 @@ def refresh_pages(root: Path, runs: Sequence[Run], statuses: Mapping[str, str], 
     A page is rendered again, too, if it does not link to what it should in the plan ``runs``.
     """
     folder = Path(__file__).parent
+    links = find_links(runs)
     renderer_time = max(file.stat().st_mtime for file in [*folder.glob("*.py"), *folder.glob("templates/*")])
     for run in runs:
         notebook = root / "results" / collection.name / run.path / "notebook.ipynb"
         page = root / "reports" / collection.name / f"{run.path}.html"
         outdated = statuses[run.path] == "failed" or not page.is_file() or page.stat().st_mtime < renderer_time
-        if (outdated or _lacks_links(page, run, runs)) and read_notebook(notebook):
-            write_page(root, run, collection, runs)
+        if (outdated or _lacks_links(page, run, links[run.path])) and read_notebook(notebook):
+            write_page(root, run, collection, links[run.path])
 
 
-def _lacks_links(page: Path, run: Run, plan: Sequence[Run]) -> bool:
+def _lacks_links(page: Path, run: Run, links: Sequence[Link]) -> bool:
     html, top = page.read_text(encoding="utf-8"), "../" * run.path.count("/")
-    return not all(f'href="{top}{quote(path)}.html"' in html for _, path in find_links(run, plan))
+    return not all(f'href="{top}{quote(path)}.html"' in html for _, path in links)
 
 
 def describe_origin(records: Sequence[RunRecord]) -> dict[str, str]:
