@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import itertools
 import math
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -171,6 +172,40 @@ def _parse_cell(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+
+
+def load_rows(notebook: str, *, collection: str = "auto") -> pd.DataFrame:
+    """Load what ``notebook`` measured, one number per line: grid columns, coordinates, seed, metric, value.
+
+    What a number does not depend on is NaN. The collection, and the errors, are those of ``load_metrics``.
+    """
+    collection = resolve_collection(notebook, collection=collection)
+    _, rows = _load_rows(find_project_root() / "results" / collection, notebook)
+    return pd.DataFrame(rows)
+
+
+def list_points(at: Mapping[str, Any]) -> list[Row]:
+    """Return every combination of the levels in ``at``, which gives one level, or a list of them, for each column."""
+    levels = [value if isinstance(value, list) else [value] for value in at.values()]
+    return [dict(zip(at, combination, strict=True)) for combination in itertools.product(*levels)]
+
+
+def select_values(rows: pd.DataFrame, metric: str, at: Mapping[str, Any]) -> pd.Series:
+    """Return the values of ``metric`` at one point, by seed, from rows as those of ``load_rows``.
+
+    A metric may be recorded with several sets of coordinates; only rows without coordinates beyond those in ``at``
+    count, so that different sets are never pooled. Raises ValueError if a seed has two values.
+    """
+    rows = rows.loc[rows["metric"] == metric].reindex(columns=list(dict.fromkeys([*rows.columns, *at])))
+    empty = rows.isna()
+    others = [column for column in rows.columns if column not in at and empty[column].any()]
+    chosen = rows.loc[empty[others].all(axis="columns")]
+    for column, level in at.items():
+        chosen = chosen.loc[chosen[column] == level]
+    values = pd.Series(chosen["value"].to_numpy(), index=chosen["seed"])
+    if values.index.has_duplicates:
+        raise ValueError(f"results: {metric} has duplicate seeds at {dict(at)}: name every column in `at`")
+    return values
 
 
 def find_runs(notebook: str, collection: str = "built") -> list[StoredRun]:

@@ -340,3 +340,34 @@ def test_load_model_refuses_a_file_that_is_damaged_or_holds_code(saved):
 def test_save_metrics_rejects_what_is_no_list_of_rows(rows, message):
     with pytest.raises(UserError, match=message):
         results.save_metrics(rows)
+
+
+def test_load_rows_keeps_every_number_with_what_it_depends_on(root, monkeypatch):
+    build(root, monkeypatch)
+    rows = results.load_rows("toy/1_train")
+    columns = ["recipe", "use_l2", "n_layers", "scale", "seed", "metric", "value", "noise_level", "layer"]
+    assert sorted(rows) == sorted(columns)
+    assert rows.groupby("metric")["noise_level"].nunique().to_dict() == {
+        **dict.fromkeys(["accuracy", "diverged", "loss", "n_parameters", "norm"], 0),
+        "ssim": 2,
+    }
+    wide = results.load_metrics("toy/1_train")
+    assert rows.query("metric == 'accuracy'")["value"].tolist() == wide["accuracy"].tolist()
+
+
+def test_list_points_combines_levels():
+    assert results.list_points({"a": [1, 2], "b": "x"}) == [{"a": 1, "b": "x"}, {"a": 2, "b": "x"}]
+    assert results.list_points({}) == [{}]
+
+
+def test_select_values_pools_no_points(root, monkeypatch):
+    build(root, monkeypatch)
+    rows = results.load_rows("toy/1_train")
+    point = {"recipe": "corrected", "use_l2": True, "n_layers": 1, "scale": 0.5}
+    assert results.select_values(rows, "ssim", point | {"noise_level": 0.4}).to_dict() == {0: 0.4 / 3}
+    assert results.select_values(rows, "accuracy", point | {"noise_level": 0.4}).empty
+    assert results.select_values(rows, "accuracy", point | {"unknown": 1}).empty
+    assert results.select_values(rows, "accuracy", point).index.tolist() == [0, 1]
+    for metric, at in (("ssim", point), ("accuracy", {"recipe": "corrected"})):
+        with pytest.raises(ValueError, match=f"{metric} has duplicate seeds at"):
+            results.select_values(rows, metric, at)

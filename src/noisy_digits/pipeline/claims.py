@@ -11,7 +11,8 @@ import pandas as pd
 
 from noisy_digits import stats
 from noisy_digits.formatting import format_interval, format_label, format_number
-from noisy_digits.pipeline.config import Claim, list_levels
+from noisy_digits.pipeline.config import Claim
+from noisy_digits.results import list_points, select_values
 
 MIN_SEEDS = 3
 """Replicates that a verdict needs at least."""
@@ -79,8 +80,6 @@ def evaluate_claim(
     also holds with this mistake alone, and fails without it. Raises ValueError if a number has two values for the same
     seed.
     """
-    named = {*claim.at, *(claim.minus.at if claim.minus else ())}
-    table = table.reindex(columns=[*table.columns, *sorted(named - set(table.columns))])
     recipes = list(dict.fromkeys(table["recipe"])) if "recipe" in table else [""]
     deciding = recipes[0] if recipes == [""] else corrected_recipe or next(iter(recipes), None)
     expected = {}
@@ -134,14 +133,14 @@ def _numbers(claim: Claim, table: pd.DataFrame, recipe: Mapping[str, str]) -> It
     if claim.along:
         yield from _changes(claim, claim.along, table, recipe)
         return
-    for at in _points(claim.at):
-        values = _values(table, claim.metric, {**recipe, **at})
+    for at in list_points(claim.at):
+        values = select_values(table, claim.metric, {**recipe, **at})
         if claim.minus is None:
             yield _describe(claim.metric, at), values
             continue
         metric = claim.minus.metric or claim.metric
-        for other in _points(claim.minus.at):
-            subtracted = _values(table, metric, {**_shared(table, metric, {**recipe, **at}), **other})
+        for other in list_points(claim.minus.at):
+            subtracted = select_values(table, metric, {**_shared(table, metric, {**recipe, **at}), **other})
             name = f"{_describe(claim.metric, at)} minus {_describe(claim.minus.metric or '', other)}"
             yield name, (values - subtracted).dropna()
 
@@ -151,8 +150,8 @@ def _changes(
 ) -> Iterator[tuple[str, pd.Series]]:
     """Yield the change between neighboring levels of ``column``, or the largest change minus each of the others."""
     levels: Any = claim.at[column]
-    for at in _points({key: value for key, value in claim.at.items() if key != column}):
-        values = {x: _values(table, claim.metric, {**recipe, **at, column: x}) for x in sorted(levels)}
+    for at in list_points({key: value for key, value in claim.at.items() if key != column}):
+        values = {x: select_values(table, claim.metric, {**recipe, **at, column: x}) for x in sorted(levels)}
         changes = {
             (a, b): (values[b] - values[a]) / (b - a if claim.per_unit else 1) for a, b in itertools.pairwise(values)
         }
@@ -166,33 +165,10 @@ def _changes(
                 yield name, (chosen - change).dropna()
 
 
-def _points(at: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return every combination of the levels in ``at``."""
-    levels = map(list_levels, at.values())
-    return [dict(zip(at, combination, strict=True)) for combination in itertools.product(*levels)]
-
-
-def _values(table: pd.DataFrame, metric: str, at: Mapping[str, Any]) -> pd.Series:
-    """Return the values of ``metric`` at one point, by seed.
-
-    A metric may be recorded with several sets of coordinates; only rows without coordinates beyond those in ``at``
-    count, so that different sets are never pooled.
-    """
-    rows = table.loc[table["metric"] == metric]
-    empty = rows.isna()
-    others = [column for column in rows.columns if column not in at and empty[column].any()]
-    chosen = rows.loc[empty[others].all(axis="columns")]
-    for column, level in at.items():
-        chosen = chosen.loc[chosen[column] == level]
-    if chosen["seed"].duplicated().any():
-        raise ValueError(f"claims: {metric} has duplicate seeds at {dict(at)}: name every column in `at`")
-    return pd.Series(chosen["value"].to_numpy(), index=chosen["seed"])
-
-
 def _shared(table: pd.DataFrame, metric: str, at: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of ``at`` that ``metric`` depends on."""
     filled = table.loc[table["metric"] == metric].notna()
-    return {column: level for column, level in at.items() if filled[column].any()}
+    return {column: level for column, level in at.items() if column in filled and filled[column].any()}
 
 
 def _describe(metric: str, at: Mapping[str, Any]) -> str:
