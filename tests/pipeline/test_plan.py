@@ -136,6 +136,14 @@ def test_changing_one_grid_value_changes_no_other_fingerprint(toy):
     assert len(same) == 3
 
 
+def test_a_mistake_changes_the_fingerprints_of_the_runs_that_read_it(toy):
+    before = by_path(toy)
+    mistake = "{mistake: m, metrics: [a], at: {recipe: as_submitted, scale: 0.5}, without: {recipe: corrected}}"
+    change(toy, "    reported:", f"    mistakes: [{mistake}]\n    reported:")
+    after = by_path(toy)
+    assert [path for path in before if before[path].fingerprint != after[path].fingerprint] == ["toy/2_summary"]
+
+
 def test_a_reported_metric_may_be_called_like_a_parameter(toy):
     change(toy, "test_accuracy: 0.25}", "test_accuracy: 0.25, epochs: 0.5, learning_rate: -3.0}")
     row = by_path(toy)["toy/2_summary"].reference_values[0]
@@ -181,6 +189,12 @@ BAD = {
     "a cause that is not run": ("original_recipe: as_submitted", f"original_recipe: as_submitted\n{CLAIM}, cause: {{mistake: x, alone: other}}}}", r"cause: 1_measure does not run other"),
     "an extra grid of other parameters": ("    n_seeds: 2", "    n_seeds: 2\n    extra_grids: [{recipe: [corrected]}]", r"extra_grids: \['recipe'\] must be the parameters of the grid, \['recipe', 'scale'\]"),
     "an extra grid beyond its limits": ("    n_seeds: 2", "    n_seeds: 2\n    extra_grids: [{recipe: [corrected], scale: [-1.0]}]", r"grid\.scale: -1\.0: .*greater than or equal to 0"),
+    "a mistake that pools a column": ("    reported:", "    mistakes: [{mistake: m, metrics: [a], at: {recipe: as_submitted}, without: {recipe: corrected}}]\n    reported:", r"mistakes: m: at: .*does not give its scale; add it"),
+    "a mistake off the grid": ("    reported:", "    mistakes: [{mistake: m, metrics: [a], at: {recipe: as_submitted, scale: 0.5, levl: 1}, without: {recipe: corrected}}]\n    reported:", r"mistakes: m: at\.levl: neither in the grid nor a"),
+    "a mistake against no recipe": ("    reported:", "    mistakes: [{mistake: m, metrics: [a], at: {recipe: as_submitted, scale: 0.5}, without: {recipe: corected}}]\n    reported:", r"mistakes: m: without\.recipe: .*did you mean corrected"),
+    "a mistake against another column": ("    reported:", "    mistakes: [{mistake: m, metrics: [a], at: {recipe: as_submitted, scale: 0.5}, without: {scal: 2.0}}]\n    reported:", r"without\.scal: `at` does not give it; did you mean scale"),
+    "a mistake against itself": ("    reported:", "    mistakes: [{mistake: m, metrics: [a], at: {recipe: corrected, scale: 0.5}, without: {recipe: corrected}}]\n    reported:", r"without: gives the values of `at`"),
+    "a mistake against several points": ("    reported:", "    mistakes: [{mistake: m, metrics: [a], at: {recipe: as_submitted, scale: 0.5}, without: {scale: [0.5, 2.0]}}]\n    reported:", r"without\.scale: give one value here and in `at`"),
     "a rate without a column": ("order: 1", f"order: 1\n{CLAIM}, per_unit: true}}", r"per_unit: there is no along"),
     "a cause without recipes": ("original_recipe: as_submitted", f"{CLAIM}, cause: {{mistake: x}}}}", r"cause: the file must name its original_recipe"),
 }  # fmt: skip
@@ -220,6 +234,9 @@ TOY["notebooks"]["1_measure"] |= {
     "headline_at": {"level": 0.5},
     "literature": [
         {"network": "n", "source": "s", "differs": "d", "metric": "m", "value": 1.0, "at": {"recipe": "corrected", "scale": 0.5}}
+    ],
+    "mistakes": [
+        {"mistake": "m", "note": "n", "metrics": ["m"], "at": {"recipe": "as_submitted", "scale": [0.5, 2.0]}, "without": {"recipe": "corrected"}}
     ],
 }  # fmt: skip
 ANYTHING = st.recursive(

@@ -67,6 +67,36 @@ class Deviation(StrictModel):
     cause: str = Field(description="What is known of the cause.")
 
 
+class Mistake(StrictModel):
+    """A mistake of the write-up, and the metrics that show what it alone did.
+
+    The effect is each metric at `at` minus the same metric at the point without the mistake, seed by seed.
+    """
+
+    mistake: str = Field(description="The mistake.")
+    note: str = Field(default="", description="Shown with it, for example that it is no mistake but older software.")
+    metrics: list[str] = Field(min_length=1, description="The metrics.")
+    at: Values = Field(
+        min_length=1,
+        description="Where the mistake is made alone: a value, or a list of them, for every grid column and for the "
+        "coordinates that the metrics depend on.",
+    )
+    without: Values = Field(
+        min_length=1, description="What identifies the point without the mistake: other values of columns in `at`."
+    )
+
+    @model_validator(mode="after")
+    def _check_pair(self) -> Self:
+        for key, level in self.without.items():
+            if key not in self.at:
+                raise UserError(f"without.{key}: `at` does not give it{did_you_mean(key, self.at)}")
+            if isinstance(level, list) or isinstance(self.at[key], list):
+                raise UserError(f"without.{key}: give one value here and in `at`, not a list")
+        if self.without.items() <= self.at.items():
+            raise UserError("without: gives the values of `at`; give one that differs")
+        return self
+
+
 class NotebookConfig(StrictModel):
     """One notebook: what is fixed, what varies, and what it records.
 
@@ -93,6 +123,7 @@ class NotebookConfig(StrictModel):
     )
     deviations: list[Deviation] = Field(default=[], description="Reported numbers known not to reappear.")
     literature: list[Reference] = Field(default=[], description="Results from the literature.")
+    mistakes: list[Mistake] = Field(default=[], description="What the runs show that mistakes of the write-up did.")
 
     @property
     def levels(self) -> Grid:
@@ -242,6 +273,7 @@ class AssignmentConfig(StrictModel):
             (notebook.headline_metric, f"{where}.headline_metric"),
             *((name, f"{where}.reported") for row in notebook.reported for name in row if name not in columns),
             *((reference.metric, f"{where}.literature") for reference in notebook.literature),
+            *((metric, f"{where}.mistakes") for mistake in notebook.mistakes for metric in mistake.metrics),
             *((claim.metric, place) for place, claim in claims.items()),
             *((claim.minus.metric, f"{place}.minus") for place, claim in claims.items() if claim.minus),
         ]

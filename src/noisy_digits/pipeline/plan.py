@@ -38,8 +38,8 @@ class Run:
     """One notebook at one grid point, with all its seeds: one job of Snakemake.
 
     ``point`` holds the grid values, ``parameters`` every parameter of the notebook, ``notes`` what the params file says
-    about them, ``depends_on`` the paths of the runs whose results it reads, and ``reference_values`` the reported and
-    published numbers of these.
+    about them, ``depends_on`` the paths of the runs whose results it reads, and ``reference_values`` what is reported
+    and published of these, and their mistakes.
     """
 
     assignment: str
@@ -102,8 +102,8 @@ def plan_runs(root: Path, profile: str, n_seeds: int | None = None, dataset: str
                 for point, values, notes in _expand(assignment, notebook, cells[key], profile, n_seeds, dataset, where)
             ]
             _check_overrides(notebook, cells[key], datasets, f"{where}.overrides")
-            published = [reference.model_dump() for reference in notebook.literature]
-            references[f"{name}/{key}"] = [*notebook.reported, *published]
+            described = [each.model_dump() for each in (*notebook.literature, *notebook.mistakes)]
+            references[f"{name}/{key}"] = [*notebook.reported, *described]
         for key, claim in assignment.claims.items():
             _check_claim(claim, assignment, cells[claim.notebook], f"{name}.yml: claims.{key}")
     return [run for runs in planned.values() for run in runs]
@@ -228,7 +228,7 @@ def _check_overrides(notebook: NotebookConfig, cell: Parameters, datasets: Seque
 
 
 def _check_references(notebook: NotebookConfig, columns: Types, where: str) -> None:
-    """Check that a reported or published number names its grid point, which need not be run."""
+    """Check that a reported or published number, or a mistake, names its grid point, which need not be run."""
     for row in notebook.reported:
         point = {key: value for key, value in row.items() if key in columns}
         _check_point(point, columns, notebook.grid, f"{where}.reported")
@@ -240,6 +240,9 @@ def _check_references(notebook: NotebookConfig, columns: Types, where: str) -> N
             raise UserError(f"{where}.deviations: no {deviation.metric} is reported at {deviation.at}")
     for reference in notebook.literature:
         _check_point(reference.at, columns, notebook.grid, f"{where}.literature: {reference.source}: at")
+    for mistake in notebook.mistakes:
+        _check_point(mistake.at, columns, notebook.grid, f"{where}.mistakes: {mistake.mistake}: at")
+        _check_point(mistake.without, columns, (), f"{where}.mistakes: {mistake.mistake}: without")
 
 
 def _check_claim(claim: Claim, assignment: AssignmentConfig, cell: Parameters, where: str) -> None:

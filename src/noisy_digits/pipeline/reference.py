@@ -13,6 +13,7 @@ from noisy_digits.pipeline.config import (
     Claim,
     Contrast,
     Deviation,
+    Mistake,
     NotebookConfig,
     Override,
     Question,
@@ -21,7 +22,7 @@ from noisy_digits.pipeline.config import (
 from noisy_digits.project import Project
 
 MODELS = (
-    *(AssignmentConfig, NotebookConfig, Override, Deviation, Reference),
+    *(AssignmentConfig, NotebookConfig, Override, Deviation, Reference, Mistake),
     *(Question, Claim, Contrast, Cause, Project),
 )
 INTRODUCTION = """\
