@@ -1,18 +1,97 @@
-"""Compare measured numbers with those of the write-ups and of the literature."""
+"""Compare measured numbers with those of the write-ups and of the literature, and runs with and without mistakes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from noisy_digits import stats, tables
 from noisy_digits.errors import UserError
-from noisy_digits.formatting import format_interval, format_label, format_number
-from noisy_digits.results import is_reference, read_params
+from noisy_digits.formatting import format_interval, format_label, format_number, format_point
+from noisy_digits.results import is_reference, list_points, load_rows, read_params, select_values
+from noisy_digits.stats import Summary
 
 INTERVAL = "95 % prediction interval"
+MISTAKES_CAPTION = (
+    "Each mistake alone: the metric with it minus the metric without it, within the replicates. The effects that one "
+    "notebook measures are tested together (Student's test with Holm's correction)."
+)
 TOLERANCE = 1.5e-4
 """What a difference must exceed to count: one of 10,000 test images, and the rounding of a number of four decimals."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A reported number next to ours.
+
+    ``ours`` is None if no replicate recorded the metric, and ``n_diverged`` counts those that diverged. ``comparable``
+    is False anywhere but in the reference collection.
+    """
+
+    metric: str
+    reported: float
+    ours: Summary | None
+    n_diverged: int
+    comparable: bool
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Return the 95 % prediction interval for one more replicate; None for numbers that are not compared."""
+        if self.ours is None or self.ours.n < 2 or not self.comparable:
+            return None
+        return stats.prediction_interval(self.ours, stats.find_bounds(self.metric))
+
+    @property
+    def distance(self) -> float | None:
+        """Return how far the reported number lies from our mean, from -1 to 1 for a number inside the interval.
+
+        The unit is the half width of the interval on the side of the reported number, and ``TOLERANCE``.
+        """
+        if self.ours is None or self.interval is None:
+            return None
+        low, high = self.interval
+        difference = self.reported - self.ours.mean
+        half_width = high - self.ours.mean if difference > 0 else self.ours.mean - low
+        return difference / (half_width + TOLERANCE)
+
+    @property
+    def inside(self) -> bool | None:
+        """Return True for a number inside the interval, None for one that is not compared."""
+        return None if self.distance is None else abs(self.distance) <= 1
+
+    def describe(self) -> dict[str, Any]:
+        """Return the line of a table: metric, reported, ours, difference, interval, inside."""
+        diverged = f", {self.n_diverged} diverged" if self.n_diverged else ""
+        difference, interval, inside = "–", "–", "–"
+        if self.ours and not self.comparable:
+            difference = "not comparable"
+        elif self.ours:
+            difference, interval = format_number(self.ours.mean - self.reported, sign="+"), "needs replicates"
+        if self.interval:
+            interval, inside = format_interval(*self.interval), "yes" if self.inside else "no"
+        return {
+            "metric": format_label(self.metric),
+            "reported": self.reported,
+            "ours": f"{self.ours or 'not recorded'}{diverged}",
+            "difference": difference,
+            INTERVAL: interval,
+            "inside": inside,
+        }
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a mistake alone does to a metric: the ``summary`` over replicates of the metric with it minus without it.
+
+    ``at`` says where; ``word`` is "higher", "lower" or another answer of ``stats.classify_differences``.
+    """
+
+    mistake: str
+    metric: str
+    at: str
+    summary: Summary
+    word: str
 
 
 def load_reported(notebook: str) -> pd.DataFrame:
@@ -46,42 +125,36 @@ def compare_with_reported(
     """Compare measured with reported numbers: key columns, metric, reported, ours, difference, interval, inside.
 
     ``keys`` are the columns of ``reported`` that identify a point, by default its ``attrs["keys"]``; those that
-    ``runs`` lacks are left out. The interval is that of ``stats.prediction_interval``. Anywhere but in the reference
-    collection the numbers are "not comparable". Raises UserError if a seed has two values at one point.
+    ``runs`` lacks are left out. Anywhere but in the reference collection the numbers are "not comparable". Raises
+    UserError if a seed has two values at one point.
     """
     known = list(reported.attrs["keys"] if keys is None else keys)
     keys = [key for key in known if key in reported and key in runs]
     metrics = [column for column in reported if column not in known]
-    comparable = is_reference(collection)
-    rows = []
+    rows, comparable = [], is_reference(collection)
     for line in reported.to_dict("records"):
         ours = runs
         for key in keys:
             ours = ours.loc[ours[key].isna() if pd.isna(line[key]) else ours[key] == line[key]]
-        point = ["" if pd.isna(line[key]) else format_label(line[key]) for key in keys]
+        point = {key: "" if pd.isna(line[key]) else format_label(line[key]) for key in keys}
+        n_diverged = len(ours["diverged"].dropna()) if "diverged" in ours else 0
         for metric in (metric for metric in metrics if pd.notna(line[metric])):
-            rows.append([*point, format_label(metric), line[metric], *_compare(ours, metric, line[metric], comparable)])
+            values = ours.set_index("seed")[metric].dropna() if metric in ours else pd.Series()
+            if values.index.has_duplicates:
+                raise UserError(
+                    f"references.compare_with_reported: {metric} has several values for one seed at one point"
+                )
+            found = compare_number(metric, line[metric], values.tolist(), n_diverged, comparable)
+            rows.append(point | found.describe())
     return pd.DataFrame(rows, columns=[*keys, "metric", "reported", "ours", "difference", INTERVAL, "inside"])
 
 
-def _compare(ours: pd.DataFrame, metric: str, reported: float, comparable: bool) -> tuple[str, str, str, str]:
-    lost = len(ours["diverged"].dropna()) if "diverged" in ours else 0
-    diverged = f", {lost} diverged" if lost else ""
-    measured = ours.dropna(subset=[metric]) if metric in ours else ours.iloc[:0]
-    if measured.empty:
-        return f"not recorded{diverged}", "–", "–", "–"
-    if measured["seed"].duplicated().any():
-        raise UserError(f"references.compare_with_reported: {metric} has several values for one seed at one point")
-    bounds = stats.find_bounds(metric)
-    summary = stats.summarize(measured[metric].to_numpy(), bounds)
-    if not comparable:
-        return f"{summary}{diverged}", "not comparable", "–", "–"
-    difference = format_number(summary.mean - reported, sign="+")
-    if summary.n < 2:
-        return f"{summary}{diverged}", difference, "needs replicates", "–"
-    low, high = stats.prediction_interval(summary, bounds)
-    inside = low - TOLERANCE <= reported <= high + TOLERANCE
-    return f"{summary}{diverged}", difference, format_interval(low, high), "yes" if inside else "no"
+def compare_number(
+    metric: str, reported: float, values: Sequence[float], n_diverged: int, comparable: bool
+) -> Comparison:
+    """Compare a reported number with the ``values`` of our replicates at the same point."""
+    ours = stats.summarize(values, stats.find_bounds(metric)) if len(values) else None
+    return Comparison(metric, reported, ours, n_diverged, comparable)
 
 
 def reported_table(runs: pd.DataFrame, notebook: str, **point: Any) -> tables.Table:
@@ -95,3 +168,43 @@ def reported_table(runs: pd.DataFrame, notebook: str, **point: Any) -> tables.Ta
     for key in reported.columns.intersection(runs.columns).intersection(reported.attrs["keys"]):
         reported = reported.loc[reported[key].isin(runs[key])]
     return tables.Table(compare_with_reported(runs, reported, runs.attrs["collection"]), "Reported and reproduced")
+
+
+def measure_effects(rows: pd.DataFrame, mistakes: Iterable[Mapping[str, Any]]) -> list[Effect]:
+    """Return what each of the ``mistakes`` in the params file of a notebook did.
+
+    ``rows`` are those of ``results.load_rows``. The metric without the mistake is subtracted seed by seed; all effects
+    are tested together by ``stats.classify_differences``. An effect without a pair of replicates is left out.
+    """
+    found: list[tuple[str, str, str, Summary]] = []
+    for mistake in mistakes:
+        without = mistake["without"]
+        name = f"{mistake['mistake']} ({mistake['note']})" if mistake.get("note") else mistake["mistake"]
+        for metric, point in ((metric, point) for metric in mistake["metrics"] for point in list_points(mistake["at"])):
+            mended = select_values(rows, metric, point | without)
+            change = (select_values(rows, metric, point) - mended).dropna()
+            where = format_point({key: level for key, level in point.items() if key not in without})
+            if len(change):
+                found.append((name, metric, where or "–", stats.summarize(change.tolist())))
+    words = stats.classify_differences([summary for *_, summary in found])
+    return [Effect(*each, word) for each, word in zip(found, words, strict=True)]
+
+
+def describe_effects(effects: Iterable[Effect]) -> pd.DataFrame:
+    """Return effects as text: mistake, at, metric, effect, 95 % interval, direction."""
+    rows = [
+        [
+            *(each.mistake, each.at, format_label(each.metric), str(each.summary)),
+            format_interval(*each.summary.interval) if each.summary.n > 1 else "needs replicates",
+            each.word if each.summary.n > 1 else "–",
+        ]
+        for each in effects
+    ]
+    return pd.DataFrame(rows, columns=["mistake", "at", "metric", "effect", "95 % interval of the mean", "direction"])
+
+
+def mistakes_table(notebook: str, collection: str = "auto") -> tables.Table:
+    """Return what each mistake that the params file lists for ``notebook`` did, as a table."""
+    mistakes = read_params(notebook).get("mistakes", [])
+    effects = measure_effects(load_rows(notebook, collection=collection), mistakes)
+    return tables.Table(describe_effects(effects), MISTAKES_CAPTION)

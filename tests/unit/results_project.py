@@ -36,6 +36,14 @@ ASSIGNMENT = {
                 {"recipe": "as_submitted", "use_l2": False, "n_layers": 1, "scale": 0, "accuracy": 0.9},
                 {"recipe": "as_submitted", "use_l2": True, "n_layers": 1, "scale": 0.5, "noise_level": 0.4, "ssim": 0.7},  # noqa: E501
             ],
+            "mistakes": [
+                {
+                    "mistake": "a slip",
+                    "metrics": ["accuracy", "n_parameters"],
+                    "at": {"recipe": "as_submitted", "use_l2": False, "n_layers": 1, "scale": 0.5},
+                    "without": {"recipe": "corrected"},
+                }
+            ],
             "literature": [
                 {
                     "network": "CNN",

@@ -1,11 +1,13 @@
-"""Reported numbers and results from the literature, next to measured ones."""
+"""Reported numbers and results from the literature, next to measured ones; what mistakes did."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import special
 
-from noisy_digits import references, results
+from noisy_digits import references, results, stats
 from noisy_digits.errors import UserError
 from noisy_digits.formatting import format_interval
 
@@ -138,3 +140,99 @@ def test_reported_table_of_coordinates_and_elsewhere(root, monkeypatch):
     assert references.reported_table(by_level, "toy/1_train").frame["noise_level"].tolist() == ["0.4"]
     by_level.attrs["collection"] = "none"
     assert references.reported_table(by_level, "toy/1_train").frame["difference"].tolist() == ["not comparable"]
+
+
+ACCURACY = st.floats(0.01, 0.99)
+
+
+@given(reported=ACCURACY, values=st.lists(ACCURACY, min_size=2, max_size=6))
+def test_compare_number_measures_the_distance_in_half_widths_of_the_interval(reported, values):
+    found = references.compare_number("test_accuracy", reported, values, 0, comparable=True)
+    low, high = found.interval
+    edge = high + references.TOLERANCE if reported > found.ours.mean else low - references.TOLERANCE
+    assert found.ours.mean + found.distance * abs(edge - found.ours.mean) == pytest.approx(reported)
+    assert found.inside == (abs(found.distance) <= 1) == (found.describe()["inside"] == "yes")
+    if not min(abs(reported - low), abs(reported - high)) < 2 * references.TOLERANCE:
+        assert found.inside == (low < reported < high)
+
+
+@pytest.mark.parametrize(("values", "comparable"), [([0.5, 0.6], False), ([0.5], True), ([], True)])
+def test_compare_number_gives_no_distance_without_an_interval(values, comparable):
+    found = references.compare_number("test_accuracy", 0.5, values, 0, comparable)
+    assert (found.interval, found.distance, found.inside) == (None, None, None)
+
+
+def effect_rows(*numbers):
+    """Return the rows of four replicates, with a metric that depends on a coordinate as well."""
+    rows = [
+        {"recipe": recipe, "scale": scale, "level": level, "seed": seed, "metric": metric, "value": value + seed}
+        for recipe, scale, level, metric, value, spread in numbers
+        for seed, value in enumerate(value + np.array([0, spread, -spread, 0]))
+    ]
+    return pd.DataFrame(rows)
+
+
+MISTAKE = {
+    "mistake": "too much noise",
+    "note": "as it was",
+    "metrics": ["accuracy", "loss"],
+    "at": {"recipe": "noisy", "scale": [0.1, 4.0]},
+    "without": {"recipe": "corrected"},
+}
+MEASURED = [
+    ("corrected", 0.1, None, "accuracy", 0.9, 0.0),
+    ("noisy", 0.1, None, "accuracy", 0.2, 0.01),
+    ("corrected", 4.0, None, "accuracy", 0.3, 0.0),
+    ("noisy", 4.0, None, "accuracy", 0.3, 0.01),
+    ("corrected", 0.1, 1.0, "accuracy", 0.0, 0.0),  # at a level of the coordinate: another number
+    ("noisy", 0.1, 1.0, "accuracy", 1.0, 0.0),
+    ("noisy", 0.1, None, "loss", 2.0, 0.0),  # without its counterpart
+]
+
+
+def test_measure_effects_pairs_replicates_at_each_point():
+    low, none = references.measure_effects(effect_rows(*MEASURED), [MISTAKE])
+    assert (low.mistake, low.metric, low.at) == ("too much noise (as it was)", "accuracy", "scale 0.1")
+    assert low.summary.n == 4
+    assert low.summary.mean == pytest.approx(-0.7)
+    assert low.summary.std == pytest.approx(0.01 * np.sqrt(2 / 3))
+    assert (low.word, none.at, none.word) == ("lower", "scale 4", "inconclusive")
+
+
+def test_measure_effects_turns_with_the_numbers():
+    turned = [("noisy" if row[0] == "corrected" else "corrected", *row[1:]) for row in MEASURED]
+    high, none = references.measure_effects(effect_rows(*turned), [MISTAKE])
+    assert (high.word, none.word) == ("higher", "inconclusive")
+    assert high.summary.mean == pytest.approx(0.7)
+
+
+def test_measure_effects_selects_coordinates_and_tests_all_mistakes_together():
+    at_level = {"mistake": "m", "metrics": ["accuracy"], "at": {"recipe": "noisy", "scale": 0.1, "level": 1.0}}
+    (effect,) = references.measure_effects(effect_rows(*MEASURED), [at_level | {"without": {"recipe": "corrected"}}])
+    assert (effect.at, effect.word, effect.summary.mean) == ("scale 0.1, level 1", "higher", pytest.approx(1.0))
+    rows = effect_rows(("corrected", 0.1, None, "accuracy", 0.9, 0.0), ("noisy", 0.1, None, "accuracy", 0.914, 0.01))
+    alone = references.measure_effects(rows, [MISTAKE])
+    together = references.measure_effects(rows, [MISTAKE] * 3)
+    assert [effect.word for effect in (*alone, *together)] == ["higher"] + ["inconclusive"] * 3
+
+
+def test_describe_effects_needs_replicates():
+    effects = references.measure_effects(effect_rows(*MEASURED).query("seed == 0"), [MISTAKE])
+    lines = references.describe_effects(effects).to_numpy().tolist()
+    assert lines[0] == [
+        *("too much noise (as it was)", "scale 0.1", "accuracy", "-0.7000 (n = 1)"),
+        *("needs replicates", "–"),
+    ]
+
+
+def test_mistakes_table_reads_the_params_file_and_the_results(root, monkeypatch):
+    build(root, monkeypatch)
+    table = references.mistakes_table("toy/1_train")
+    assert table.caption == references.MISTAKES_CAPTION
+    effect = stats.summarize([-12 / 7, 0.0])  # of 24 grid points the two are twelve apart
+    where = "use l2 False, n layers 1, scale 0.5"
+    assert table.frame.to_numpy().tolist() == [
+        ["a slip", where, "accuracy", str(effect), format_interval(*effect.interval), "inconclusive"],
+        ["a slip", where, "n parameters", "-12.0000 (n = 1)", "needs replicates", "–"],
+    ]
+    assert references.mistakes_table("toy/2_compare").frame.empty
