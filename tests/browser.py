@@ -27,7 +27,9 @@ MEASURE = """() => ({
     }),
     headings: document.querySelectorAll("h1").length,
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-    anchors: Array.from(document.querySelectorAll("a[href]"), link => link.href),
+    anchors: Array.from(  // a link inside of SVG has no href as text
+        document.querySelectorAll("a[href]"), link => new URL(link.getAttribute("href"), document.baseURI).href
+    ),
     identifiers: Array.from(document.querySelectorAll("[id]"), element => element.id),
 })"""
 

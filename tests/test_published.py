@@ -143,5 +143,10 @@ def test_the_published_runs_are_those_that_are_planned_today():
     assert pages() <= {run.path for run in plan_runs(REPOSITORY, "full", dataset="mnist")}
 
 
+def test_the_index_is_small():
+    wait_for_the_second_edition()
+    assert (REPORTS / "index.html").stat().st_size <= 400e3
+
+
 def test_the_publication_is_small():
     assert sum(file.stat().st_size for file in REPORTS.rglob("*") if file.is_file()) <= 10e6

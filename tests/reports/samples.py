@@ -7,10 +7,13 @@ from nbformat import NotebookNode, v4
 from noisy_digits.pipeline.claims import Finding, Outcome, Verdict
 from noisy_digits.pipeline.config import AssignmentConfig, Claim, NotebookConfig
 from noisy_digits.project import Project
+from noisy_digits.references import Comparison, Effect, describe_effects
 from noisy_digits.reports import index, overview
 from noisy_digits.reports.figures import Figure
 from noisy_digits.reports.markdown import render_markdown_text
 from noisy_digits.reports.page import render_page
+from noisy_digits.reports.reproduction import lay_out_strips
+from noisy_digits.stats import Summary
 
 SVG = """<?xml version="1.0" encoding="utf-8"?>
 <svg xmlns="http://www.w3.org/2000/svg" width="460pt" height="120pt" viewBox="0 0 460 120">
@@ -170,19 +173,7 @@ def cnn_section() -> dict:
         "corrected": Finding(Outcome.FAILS, "−0.01 (n = 3)"),
     }
     verdict = Verdict("artefact", "unequal images", findings)
-    reported = {
-        "notebook": "Training with and without noise",
-        "where": "scale 0.1",
-        "metric": "test accuracy",
-        "reported": 0.8823,
-        "ours": "0.8702 ± 0.0021 (n = 3)",
-        "difference": "-0.0121",
-        "95 % prediction interval": "0.8600 to 0.8800",
-        "inside": "no",
-        "cause": "cause unknown",
-        "corrected": "0.9913 ± 0.0004 (n = 3)",
-        "href": "cnn_noise/2_train/recipe~as_submitted/scale~0.1.html",
-    }
+    effect = Effect("images not centered", "test_accuracy", "scale 0.1", Summary(-0.2, 0.01, 3, -0.22, -0.18), "lower")
     train_runs = [
         run_row("as_submitted", "0.1", headline="0.8823 ± 0.0021 (n = 3)"),
         run_row("as_submitted", "0.5", "failed"),
@@ -216,7 +207,21 @@ def cnn_section() -> dict:
             {"name": "2_train", "config": train, "runs": train_runs, "matrix": overview.build_matrix(train_runs)},
         ],
         "claims": [(claim, verdict)],
-        "reported": [reported],
+        "mistakes": {"2_train": describe_effects([effect])},
+        "reported": [compare(0.8823), compare(0.8823), compare(0.8702), compare(0.99), compare(0.1), compare(0.5, n=1)],
+    }
+
+
+def compare(reported, n=3):
+    """Return a line for a reported accuracy next to 0.8702 ± 0.0021."""
+    found = Comparison("test_accuracy", reported, Summary(0.8702, 0.0021, n, 0.865, 0.875), 0, comparable=True)
+    return found.describe() | {
+        "notebook": "Training with and without noise",
+        "where": "scale 0.1",
+        "distance": found.distance,
+        "cause": "cause unknown",
+        "corrected": "0.9913 ± 0.0004 (n = 3)",
+        "href": "cnn_noise/2_train/recipe~as_submitted/scale~0.1.html",
     }
 
 
@@ -240,8 +245,10 @@ def sample_content() -> dict:
             }
         ],
         "claims": [],
+        "mistakes": {},
         "reported": [],
     }
+    sections = [cnn_section(), depth]
     return {
         "title": "Noisy digits: MNIST",
         "project": Project(introduction="Four assignments on noisy digits, answered as submitted and corrected."),
@@ -249,7 +256,8 @@ def sample_content() -> dict:
         "notices": ["Data: 1,797 scans of scikit-learn, not MNIST."],
         "facts": {"revision": "0123abc", "started": "2025-01-01"},
         "render_markdown_text": render_markdown_text,
-        "sections": [cnn_section(), depth],
+        "sections": sections,
+        "strips": lay_out_strips(sections),
     }
 
 

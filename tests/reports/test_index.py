@@ -15,10 +15,12 @@ from noisy_digits.pipeline.claims import Finding, Outcome, Verdict
 from noisy_digits.pipeline.config import AssignmentConfig, Claim, NotebookConfig
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.project import Project
-from noisy_digits.references import INTERVAL
+from noisy_digits.references import INTERVAL, TOLERANCE, Effect, describe_effects
 from noisy_digits.reports.figures import Figure
 from noisy_digits.reports.index import write_index
 from noisy_digits.reports.overview import Overview, build_matrix
+from noisy_digits.reports.reproduction import lay_out_strips
+from noisy_digits.stats import summarize
 
 from .samples import DOT, SVG, Elements, display, run_row, sample_content, sample_index
 from .test_page import ANY_TEXT
@@ -62,7 +64,8 @@ def index_of(title, value, href):
             {"name": "o", "config": single, "runs": [{"point": {}, "status": "ok", **rest}], "matrix": {}},
         ],
         "claims": [judged],
-        "reported": [dict.fromkeys(words, value + ".") | {"reported": 0.5, "href": href}],
+        "mistakes": {"n": describe_effects([Effect(value, value, value, summarize([0.5, 0.6]), value)])},
+        "reported": [dict.fromkeys(words, value + ".") | {"reported": 0.5, "distance": 0.5, "href": href}],
     }
     project = Project(introduction=value, reference_collection=value + ".")
     facts = {value: value + "."}
@@ -72,8 +75,9 @@ def index_of(title, value, href):
         is_reference=False,
         notices=[value],
         facts=facts,
-        mistakes=[value],
+        unrecorded=[value],
         sections=[section],
+        strips=lay_out_strips([section]),
     )
 
 
@@ -110,8 +114,40 @@ def test_index_shows_claims_and_reported_numbers():
     assert "verdictfindings" in text
     assert "A little noise helps. here: a claim of ours0 < gainartefact: unequal images" in text
     assert "as submitted: 0.04 (n = 3)corrected: −0.01 (n = 3)" in text
-    ours = "0.8702 ± 0.0021 (n = 3)-0.01210.8600 to 0.8800no: cause unknown0.9913"
+    ours = "0.8702 ± 0.0021 (n = 3)-0.01210.8594 to 0.8803no: cause unknown0.9913"
     assert f"scale 0.1, test accuracy test accuracy0.8823{ours}" in text
+
+
+def test_index_draws_every_compared_number_as_a_mark_that_links_and_says_what_it_is():
+    html = sample_index()
+    assert "1 of 5 reported numbers lie within" in words(html)
+    assert "(not compared, for lack of replicates: 1)" in words(html)
+    (figure,) = re.findall(r'<svg class="strip" role="group".*?</svg>', html, re.DOTALL)
+    assert 'aria-label="A convolutional network under Gaussian noise: 1 of 5 reported numbers inside' in figure
+    marks = re.findall(r'<a href="([^"]*)"><title>([^<]*)</title><use href="#mark-(\w+)" class="\3" x="(\S+)%"', figure)
+    assert [shape for _, _, shape, _ in marks] == ["outside", "outside", "inside", "above", "below"]
+    assert {link for link, *_ in marks} == {"cnn_noise/2_train/recipe~as_submitted/scale~0.1.html"}
+    assert marks[0][1] == (
+        "Training with and without noise, scale 0.1, test accuracy: reported 0.8823, ours 0.8702 ± 0.0021 (n = 3), "
+        "0.8594 to 0.8803, outside"
+    )
+    places = [float(x) for *_, x in marks]
+    assert places[0] == places[1] > places[2] == 50
+    assert places[4] < 10 < 90 < places[3]
+
+
+def test_index_without_compared_numbers_says_where_they_are_compared():
+    elsewhere = {"strips": [], "project": Project(reference_collection="mnist")}
+    assert "Reported numbers are compared only in the collection mnist." in words(sample_index(**elsewhere))
+    assert "are compared only" not in words(sample_index(strips=[]))
+
+
+def test_index_shows_what_each_mistake_did():
+    text = words(sample_index())
+    row = "images not centered, scale 0.1, test accuracyscale 0.1test accuracy-0.2000 ± 0.0100 (n = 3)"
+    assert f"{row}-0.2200 to -0.1800lower" in text
+    assert "The mistakes and what each did" in text
+    assert "The mistakes and what each did" not in words(sample_index(sections=sample_content()["sections"][1:]))
 
 
 def test_index_says_why_claims_are_not_decided():
@@ -126,7 +162,7 @@ def test_index_without_failures_has_no_failed_section():
 
 
 def test_index_adds_little_to_its_content():
-    assert len(sample_index().encode()) < 20_000
+    assert len(sample_index().encode()) < 24_000
 
 
 def test_importing_the_index_imports_neither_nbconvert_nor_tensorflow():
@@ -209,6 +245,7 @@ def test_sections_compare_reported_numbers_at_their_point(project):
         "difference": "+0.0100",
         INTERVAL: "0.7553 to 0.8548",
         "inside": "yes",
+        "distance": pytest.approx(-0.01 / (0.81 - 0.7553 + TOLERANCE), rel=1e-3),
         "cause": "cause unknown",
         "corrected": "0.4100 ± 0.0100 (n = 3)",
         "href": None,
@@ -216,6 +253,21 @@ def test_sections_compare_reported_numbers_at_their_point(project):
     assert (loss["where"], loss["ours"]) == ("scale 0.5", "0.2100 ± 0.0100 (n = 3)")
     assert loss["corrected"] == "0.2100 ± 0.0100 (n = 3)"
     assert (unplanned["where"], unplanned["ours"], unplanned["href"]) == ("scale 9", "not run", None)
+
+
+def test_sections_tell_what_each_mistake_did(project):
+    root, runs = project
+    assert describe(root, runs)["mistakes"] == {}
+    mistake = (
+        "{mistake: a slip, metrics: [accuracy], at: {recipe: original, scale: 0.5, noise_level: 0.4}, "
+        "without: {recipe: corrected}}"
+    )
+    (root / "params/toy.yml").write_text(PARAMS.replace("    reported:", f"    mistakes: [{mistake}]\n    reported:"))
+    (root / "project.yml").write_text(PROJECT.replace("full", "other"))  # they need no reported numbers
+    (table,) = describe(root, runs)["mistakes"].values()
+    assert table.to_numpy().tolist() == [
+        ["a slip", "scale 0.5, noise level 0.4", "accuracy", "0.4000 ± < 0.0001 (n = 3)", "0.4000 to 0.4000", "higher"]
+    ]
 
 
 def test_sections_say_what_is_known_of_a_number_outside(project):
@@ -280,6 +332,12 @@ MISSPELT = {
     "notebooks.1_measure.headline_metric": ("headline_metric: accuracy", "headline_metric: acuracy", "accuracy"),
     "notebooks.1_measure.reported": ("scale: 9.0, test_loss", "scale: 9.0, tst_loss", "test_loss"),
     "notebooks.1_measure.literature": ("n_seeds: 3", f"n_seeds: 3\n    {LITERATURE % 'test_los'}", "test_loss"),
+    "notebooks.1_measure.mistakes": (
+        "n_seeds: 3",
+        "n_seeds: 3\n    mistakes: [{mistake: m, metrics: [test_los], at: {recipe: original, scale: 0.5}, "
+        "without: {recipe: corrected}}]",
+        "test_loss",
+    ),
     "claims.accurate": ("    metric: accuracy", "    metric: acuracy", "accuracy"),
     "claims.accurate.minus": ("    greater_than: 0.7", "    minus: {metric: loss}\n    greater_than: 0.7", "test_loss"),
 }

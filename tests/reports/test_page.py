@@ -1,6 +1,7 @@
 """The page of one run."""
 
 import base64
+import io
 import re
 from urllib.parse import unquote
 
@@ -8,8 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbformat import v4
+from PIL import Image
 
-from noisy_digits.reports.figures import first_figure, read_notebook
+from noisy_digits.reports.figures import (
+    SMALL_WIDTH,
+    Figure,
+    find_answer,
+    first_figure,
+    read_notebook,
+    read_outputs,
+    shrink_figure,
+)
 
 from .samples import (
     ARGUMENTS,
@@ -55,7 +65,8 @@ def test_pages_are_well_formed(make):
     elements = Elements(html)
     assert html.startswith("<!DOCTYPE html>")
     assert elements.all("html") == [{"lang": "en"}]
-    assert [len(elements.all(tag)) for tag in ("h1", "main", "title", "footer")] == [1, 1, 1, 1]
+    assert [len(elements.all(tag)) for tag in ("h1", "main", "footer")] == [1, 1, 1]
+    assert html.partition("</head>")[0].count("<title>") == 1  # marks in a figure have titles, too
     ids = [attributes["id"] for _, attributes in elements.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     fragments = {unquote(a["href"][1:]) for a in elements.all("a") if a["href"].startswith("#")}
@@ -222,13 +233,44 @@ def test_render_page_removes_scripts_and_links_from_the_outputs_of_cells(mime, e
 def test_first_figure_is_the_first_image_of_a_finished_run(tmp_path):
     path = tmp_path / "notebook.ipynb"
     path.write_text(v4.writes(executed_notebook()))
-    assert first_figure(tmp_path) is None
+    assert read_outputs(tmp_path) == []
     (tmp_path / "metrics.json").touch()
-    figure = first_figure(tmp_path)
+    figure = first_figure(read_outputs(tmp_path))
     assert (figure.mime, figure.alt) == ("image/png", "Ten digits, clean and noisy")
     assert figure.content == base64.b64decode(PNG)
     path.write_text(v4.writes(text_cells("# Q")))
-    assert first_figure(tmp_path) is None
+    assert first_figure(read_outputs(tmp_path)) is None
+
+
+def test_find_answer_is_the_output_marked_as_answer(tmp_path):
+    answer = display("text/markdown", "**0.5**", answer=True)
+    outputs = [(output, None) for output in (display("text/markdown", "no answer"), answer)]
+    assert find_answer(outputs) == "**0.5**"
+    assert find_answer(outputs[:1]) is None
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_shrink_figure_narrows_a_picture_and_keeps_its_channels(mode):
+    wide, narrow = (draw_png(mode, width) for width in (SMALL_WIDTH * 2, SMALL_WIDTH))
+    image = Image.open(io.BytesIO(shrink_figure(wide).content))
+    assert (image.size, image.mode) == ((SMALL_WIDTH, 50), mode)
+    assert image.convert("L").getpixel((0, 25)) == 0
+    assert image.convert("L").getpixel((SMALL_WIDTH - 1, 25)) == 255
+    assert shrink_figure(wide).alt == wide.alt
+    assert shrink_figure(narrow) is narrow
+
+
+def draw_png(mode, width):
+    """Return a figure, 100 px high, whose left half is black and whose right half is white."""
+    image = Image.new(mode, (width, 100))
+    image.paste(Image.new(mode, (width // 2, 100), "white"), (width // 2, 0))
+    image.save(file := io.BytesIO(), "png")
+    return Figure("image/png", file.getvalue(), "half and half")
+
+
+def test_shrink_figure_leaves_svg_as_it_is():
+    figure = Figure("image/svg+xml", SVG.encode(), "a line")
+    assert shrink_figure(figure) is figure
 
 
 def test_read_notebook_gives_none_for_a_file_that_was_cut_off(tmp_path):

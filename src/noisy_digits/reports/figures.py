@@ -1,16 +1,23 @@
 """Find the figures and the answer of an executed notebook."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
 
 import nbformat
 from nbformat import NotebookNode
+from PIL import Image
 
 IMAGE_SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
 """File suffixes of the images that a page shows, by MIME type; of two forms of one figure the first here is shown."""
+SMALL_WIDTH = 640
+"""Pixels across a small figure, at most."""
+
+Outputs = Iterable[tuple[NotebookNode, NotebookNode]]
+"""Outputs of an executed notebook, each with its cell."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +61,20 @@ def read_figure(output: NotebookNode, cell: NotebookNode) -> Figure | None:
     return Figure(mime, b64decode(data) if mime == "image/png" else data.encode(), alt)
 
 
-def first_figure(folder: Path) -> Figure | None:
-    """Return the first figure of a finished run, None if there is none. Raises ValueError if it has no alt text."""
-    return next(filter(None, (read_figure(output, cell) for output, cell in _read_outputs(folder))), None)
+def read_outputs(folder: Path) -> list[tuple[NotebookNode, NotebookNode]]:
+    """Return the outputs of a finished run, each with its cell; none if the run did not finish."""
+    notebook = read_notebook(folder / "notebook.ipynb") if (folder / "metrics.json").is_file() else None
+    return [(output, cell) for cell in notebook.cells for output in cell.get("outputs", ())] if notebook else []
 
 
-def find_answer(folder: Path) -> str | None:
-    """Return the answer of a finished run as Markdown, None if there is none."""
-    return next((output.data["text/markdown"] for output, _ in _read_outputs(folder) if is_answer(output)), None)
+def first_figure(outputs: Outputs) -> Figure | None:
+    """Return the first figure among outputs, None if there is none. Raises ValueError if it has no alt text."""
+    return next(filter(None, (read_figure(output, cell) for output, cell in outputs)), None)
+
+
+def find_answer(outputs: Outputs) -> str | None:
+    """Return the answer among outputs as Markdown, None if there is none."""
+    return next((output.data["text/markdown"] for output, _ in outputs if is_answer(output)), None)
 
 
 def is_answer(output: NotebookNode) -> bool:
@@ -69,10 +82,13 @@ def is_answer(output: NotebookNode) -> bool:
     return bool(output.get("metadata", {}).get("answer"))
 
 
-def _read_outputs(folder: Path) -> Iterator[tuple[NotebookNode, NotebookNode]]:
-    """Yield the outputs of a finished run, each with its cell."""
-    notebook = read_notebook(folder / "notebook.ipynb")
-    if notebook is not None and (folder / "metrics.json").is_file():
-        for cell in notebook.cells:
-            for output in cell.get("outputs", ()):
-                yield output, cell
+def shrink_figure(figure: Figure) -> Figure:
+    """Return a figure for the index: a PNG has at most ``SMALL_WIDTH`` pixels across, SVG stays as it is."""
+    if figure.mime != "image/png":
+        return figure
+    image, file = Image.open(BytesIO(figure.content)), BytesIO()
+    if image.width <= SMALL_WIDTH:
+        return figure
+    height = round(image.height * SMALL_WIDTH / image.width)
+    image.resize((SMALL_WIDTH, height), Image.Resampling.LANCZOS).save(file, "png", optimize=True)
+    return replace(figure, content=file.getvalue())

@@ -10,9 +10,11 @@ from noisy_digits.pipeline.claims import format_condition
 from noisy_digits.pipeline.datasets import load_datasets
 from noisy_digits.pipeline.plan import Run
 from noisy_digits.pipeline.store import Collection
+from noisy_digits.references import MISTAKES_CAPTION
 from noisy_digits.reports._templates import TEMPLATES
 from noisy_digits.reports.overview import Overview
 from noisy_digits.reports.pages import collect_notices, describe_origin, refresh_pages
+from noisy_digits.reports.reproduction import EDGE, lay_out_strips
 from noisy_digits.results import collect_metrics
 
 TEMPLATES.filters |= {
@@ -21,6 +23,7 @@ TEMPLATES.filters |= {
     "format_point": format_point,
     "number": format_number,
 }
+TEMPLATES.globals |= {"edge": EDGE, "mistakes_caption": MISTAKES_CAPTION}
 
 
 def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None:
@@ -36,20 +39,21 @@ def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None
     dataset = load_datasets(overview.project).dataset_title(collection.dataset)
     quick = ", quick profile" if collection.profile == "quick" else ""
     sections = overview.sections()
-    mistakes = [line for section in sections for line in section["mistakes"]]
+    unrecorded = [line for section in sections for line in section["unrecorded"]]
     html = TEMPLATES.get_template("index.html.j2").render(
         title=": ".join(filter(None, [overview.project.title, dataset])) + quick,
         project=overview.project,
         is_reference=overview.is_reference,
         notices=collect_notices(root, collection),
         facts=_facts(overview),
-        mistakes=mistakes,
+        unrecorded=unrecorded,
+        strips=lay_out_strips(sections),
         sections=sections,
         render_markdown_text=render_markdown_text,
     )
     write_text(overview.reports / "index.html", html)
-    if mistakes:
-        raise UserError("; ".join(mistakes))
+    if unrecorded:
+        raise UserError("; ".join(unrecorded))
     table = collect_metrics(overview.results, runs).to_csv(index=False)
     write_text(overview.reports / "results.csv", table)
     write_text(overview.results / "results.csv", table)

@@ -1,7 +1,7 @@
 """Gather what the index says about a collection from its plan, its params files and its results."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ from noisy_digits.pipeline.plan import Run
 from noisy_digits.pipeline.status import FINISHED, diverged_seeds, run_statuses
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.project import read_project
-from noisy_digits.references import compare_with_reported
-from noisy_digits.reports.figures import find_answer, first_figure
-from noisy_digits.results import collect_metrics
+from noisy_digits.references import compare_number, describe_effects, measure_effects
+from noisy_digits.reports.figures import find_answer, first_figure, read_outputs, shrink_figure
+from noisy_digits.results import collect_metrics, select_values
 from noisy_digits.stats import Summary, summarize
 
 
@@ -45,14 +45,16 @@ class Overview:
         return [self._section(name, assignment) for name, assignment in load_assignments(self.root).items()]
 
     def _section(self, name: str, assignment: AssignmentConfig) -> dict[str, Any]:
-        notebooks, claims, reported, mistakes = [], [], [], []
-        tables = {}
+        notebooks, claims, reported, unrecorded = [], [], [], []
+        tables, mistakes = {}, {}
         for key, notebook in assignment.notebooks.items():
             runs = [run for run in self.runs if (run.assignment, run.notebook) == (name, key)]
             tables[key] = collect_metrics(self.results, [run for run in runs if self.statuses[run.path] in FINISHED])
-            mistakes += self._find_mistakes(name, key, assignment, runs, tables[key])
+            unrecorded += self._find_unrecorded(name, key, assignment, runs, tables[key])
             described = [self._describe_run(run) for run in runs]
             notebooks.append({"name": key, "config": notebook, "runs": described, "matrix": build_matrix(described)})
+            if effects := measure_effects(tables[key], [mistake.model_dump() for mistake in notebook.mistakes]):
+                mistakes[key] = describe_effects(effects)
             for row in notebook.reported:
                 reported += self._compare(notebook, row, tables[key], runs, assignment.corrected_recipe)
         for claim in assignment.claims.values():
@@ -70,11 +72,12 @@ class Overview:
             ],
             "notebooks": notebooks,
             "claims": claims,
-            "reported": reported,
             "mistakes": mistakes,
+            "reported": reported,
+            "unrecorded": unrecorded,
         }
 
-    def _find_mistakes(
+    def _find_unrecorded(
         self, name: str, key: str, assignment: AssignmentConfig, runs: Sequence[Run], table: pd.DataFrame
     ) -> list[str]:
         """Return a line for each metric of the params file that no run recorded and that the notebook does not mention.
@@ -99,12 +102,13 @@ class Overview:
         """Return a question with its answer: that of the first run of its notebook with the corrected recipe."""
         runs = [run for run in self.runs if (run.assignment, run.notebook) == (name, question.notebook)]
         run = next((run for run in runs if run.point.get("recipe") == assignment.corrected_recipe), runs[0])
-        folder = self.results / run.path
+        outputs = read_outputs(self.results / run.path)
+        figure = first_figure(outputs) if question.figure else None
         return {
             "number": number,
             "asked": question.asked,
-            "answer": find_answer(folder),
-            "figure": first_figure(folder) if question.figure else None,
+            "answer": find_answer(outputs),
+            "figure": shrink_figure(figure) if figure else None,
             "verdicts": verdicts,
             "title": assignment.notebooks[question.notebook].title,
             "href": self._page(run),
@@ -133,20 +137,25 @@ class Overview:
         """Return a line for each number in a ``reported`` row of the notebook."""
         keys = [*notebook.grid, *notebook.coordinates]
         point = {key: level for key, level in row.items() if key in keys}
-        metrics = {key: value for key, value in row.items() if key not in keys}
+        metrics: Any = {key: value for key, value in row.items() if key not in keys}
         run = next((run for run in runs if run.point.items() <= point.items()), None)
         status = self.statuses[run.path] if run else "not run"
-        ours = _select(table, keys, point)
-        others = _select(table, keys, point | {"recipe": corrected}) if "recipe" in point else pd.DataFrame()
-        lines = compare_with_reported(ours, pd.DataFrame([metrics]), self.name, keys=()).to_dict("records")
-        for metric, line in zip(metrics, lines, strict=True):
-            line["notebook"] = notebook.title
-            line["where"] = format_point({key: level for key, level in point.items() if key != "recipe"})
+        n_diverged = len(select_values(table, "diverged", point))
+        lines = []
+        for metric, number in metrics.items():
+            values = select_values(table, metric, point).tolist()
+            found = compare_number(metric, number, values, n_diverged, self.is_reference)
+            others = select_values(table, metric, point | {"recipe": corrected}).tolist() if "recipe" in point else []
             known = [each for each in notebook.deviations if each.metric == metric and is_selected(point, each.at)]
-            line["cause"] = known[0].cause if known else "cause unknown"
-            line["corrected"] = str(summarize(others[metric].dropna().tolist())) if metric in others else "–"
-            line["href"] = self._page(run) if run else None
-            line["ours"] = line["ours"] if status in FINISHED else status
+            line = found.describe() | {
+                "notebook": notebook.title,
+                "where": format_point({key: level for key, level in point.items() if key != "recipe"}),
+                "distance": found.distance,
+                "cause": known[0].cause if known else "cause unknown",
+                "corrected": str(summarize(others)) if others else "–",
+                "href": self._page(run) if run else None,
+            }
+            lines.append(line if status in FINISHED else line | {"ours": status})
         return lines
 
 
@@ -177,14 +186,3 @@ def _headline(folder: Path, run: Run) -> Summary | None:
         if {key: value for key, value in row.items() if key not in ("seed", "value")} == headline
     ]
     return summarize(values) if values else None
-
-
-def _select(table: pd.DataFrame, keys: Sequence[str], point: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the numbers of a tidy table at one point, one row per seed and one column per metric.
-
-    A key that ``point`` does not name is a coordinate on which the metrics do not depend.
-    """
-    rows = table.reindex(columns=[*keys, "seed", "metric", "value"])
-    for key in keys:
-        rows = rows.loc[rows[key] == point[key] if key in point else rows[key].isna()]
-    return rows.pivot(index="seed", columns="metric", values="value").reset_index()

@@ -8,7 +8,7 @@ from noisy_digits._files import write_text
 from noisy_digits.errors import UserError
 from noisy_digits.pipeline.plan import Run
 from noisy_digits.pipeline.store import Collection
-from noisy_digits.reports.figures import IMAGE_SUFFIXES, first_figure
+from noisy_digits.reports.figures import IMAGE_SUFFIXES, first_figure, read_outputs
 from noisy_digits.reports.overview import Overview
 
 _VERDICTS = re.compile(r"(?<=<!-- verdicts -->\n).*?(?=<!-- end of verdicts -->)", re.DOTALL)
@@ -31,7 +31,7 @@ def update_readme(root: Path, runs: Sequence[Run], collection: Collection) -> No
 
 def _save_figure(overview: Overview, path: str) -> str:
     """Save the first figure of the run ``path`` next to its page and return the file, relative to README.md."""
-    figure = first_figure(overview.results / path)
+    figure = first_figure(read_outputs(overview.results / path))
     if figure is None:
         raise UserError(f"README.md: results/{overview.name} has no figure of {path}. Run `make reports` first")
     file = overview.reports / f"{path}.{IMAGE_SUFFIXES[figure.mime]}"
