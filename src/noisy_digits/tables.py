@@ -3,6 +3,7 @@
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,10 +60,7 @@ def metric_summary(summary: pd.DataFrame, caption: str) -> Table:
 
     A single metric has no column; its name heads that of the means.
     """
-    intervals = [
-        format_interval(low, high) if n > 1 else "needs replicates"
-        for low, high, n in zip(summary["ci_low"], summary["ci_high"], summary["n"], strict=True)
-    ]
+    intervals = ["needs replicates" if row.n == 1 else _describe_interval(row) for row in summary.itertuples()]
     frame = summary.drop(columns=["ci_low", "ci_high"])
     labels = [*_key_columns(summary), "metric"]
     frame[labels] = frame[labels].map(format_label)
@@ -73,6 +71,10 @@ def metric_summary(summary: pd.DataFrame, caption: str) -> Table:
     if len(labels) > 1 and len(set(summary["metric"])) == 1:
         names["mean"] = f"mean {frame.pop('metric').iloc[0]}"
     return Table(frame.rename(columns=names), caption)
+
+
+def _describe_interval(row: Any) -> str:
+    return format_interval(row.ci_low, row.ci_high) if row.std else "constant"
 
 
 def grid_summary(summary: pd.DataFrame, metrics: Sequence[str], caption: str) -> Table:

@@ -90,6 +90,7 @@ def test_a_notebook_that_trains_shows_its_model_its_loss_and_its_training(path):
     [
         ("/ (2 * sigma**2)", "/ sigma**2", "not the ridge solution"),
         ("alpha / 2 *", "alpha *", "not the ridge solution"),
+        ("* alpha / 2\n", "* alpha\n", "criteria differ"),
         ("x.T @ (p - t)", "x.T @ (p - t) / 2", "gradients differ"),
     ],
 )

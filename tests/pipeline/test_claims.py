@@ -61,6 +61,14 @@ def test_evaluate_claim_lets_the_corrected_recipe_decide(original, corrected, ex
     assert verdict.cause == ("a slip" if expected == "artefact" else "")
 
 
+def test_evaluate_claim_lets_another_recipe_decide_if_the_claim_names_it():
+    other = HIGH.model_copy(update={"decided_by": "pixel_units"})
+    assert word(other, corrected={0.1: 0.5}, pixel_units={0.1: 0.9}) == "supported"
+    assert word(other, corrected={0.1: 0.9}, pixel_units={0.1: 0.5}) == "refuted"
+    assert word(other, as_submitted={0.1: 0.9}, corrected={0.1: 0.9}, pixel_units={0.1: 0.5}) == "artefact"
+    assert word(other, corrected={0.1: 0.9}) == "not decided"
+
+
 def test_evaluate_claim_takes_the_names_of_the_recipes_from_its_arguments():
     rows = table(first={0.1: 0.9}, second={0.1: 0.5})
     assert evaluate_claim(HIGH, rows, "first", "second").word == "artefact"

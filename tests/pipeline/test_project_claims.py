@@ -103,9 +103,10 @@ def test_a_claim_is_supported_inside_its_region_and_not_outside(assignment, clai
 def test_an_artefact_needs_the_mistake_alone_and_its_absence(assignment, claim):
     recipes = list_recipes(assignment, claim)
     holding = {assignment.original_recipe, claim.cause.alone or assignment.original_recipe}
-    failing = {assignment.corrected_recipe, claim.cause.without or assignment.corrected_recipe}
+    deciding = claim.decided_by or assignment.corrected_recipe
+    failing = {deciding, claim.cause.without or deciding}
     outcomes = {recipe: recipe in holding for recipe in recipes}
     assert judge(assignment, claim, outcomes) == "artefact"
     for recipe in holding | failing:
         word = judge(assignment, claim, outcomes | {recipe: not outcomes[recipe]})
-        assert word == ("supported" if recipe == assignment.corrected_recipe else "refuted"), recipe
+        assert word == ("supported" if recipe == deciding else "refuted"), recipe

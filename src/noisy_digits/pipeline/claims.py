@@ -75,13 +75,13 @@ def evaluate_claim(
 
     ``table`` is tidy: the grid and coordinate columns of the claim's notebook (a coordinate is empty in rows whose
     metric does not depend on it), then seed, metric and value. The claim holds if the 95 % interval of each of its
-    numbers lies inside its region, and fails if one lies outside. Of several recipes ``corrected_recipe`` decides (the
-    first one if None). A claim that fails there but holds for ``original_recipe`` is an artefact of its cause if it
-    also holds with this mistake alone, and fails without it. Raises ValueError if a number has two values for the same
-    seed.
+    numbers lies inside its region, and fails if one lies outside. Of several recipes that of ``claim.decided_by``
+    decides, or else ``corrected_recipe``, or else the first one. A claim that fails there but holds for
+    ``original_recipe`` is an artefact of its cause if it also holds with this mistake alone, and fails without it.
+    Raises ValueError if a number has two values for the same seed.
     """
     recipes = list(dict.fromkeys(table["recipe"])) if "recipe" in table else [""]
-    deciding = recipes[0] if recipes == [""] else corrected_recipe or next(iter(recipes), None)
+    deciding = recipes[0] if recipes == [""] else claim.decided_by or corrected_recipe or next(iter(recipes), None)
     expected = {}
     if cause := claim.cause:
         expected = {original_recipe: Outcome.HOLDS, cause.alone or original_recipe: Outcome.HOLDS}

@@ -196,6 +196,9 @@ class Claim(StrictModel):
     less_than: float | None = Field(default=None, description="Upper limit of the region.")
     exact: bool = Field(default=False, description="True for a number without seeds, such as a count of parameters.")
     pvalue_less_than: float | None = Field(default=None, description="Instead: upper limit of a p-value.")
+    decided_by: str | None = Field(
+        default=None, description="The recipe that decides the claim; `corrected_recipe` if left out."
+    )
     cause: Cause | None = Field(default=None, description="The mistake behind a claim that only the write-up supports.")
 
     @model_validator(mode="after")
@@ -259,9 +262,9 @@ class AssignmentConfig(StrictModel):
             if claim.cause and not (self.original_recipe and self.corrected_recipe):
                 raise UserError(f"claims.{name}.cause: the file must name its original_recipe and its corrected_recipe")
             in_grid = notebooks[claim.notebook].levels.get("recipe", [])
-            for recipe in (claim.cause.alone, claim.cause.without) if claim.cause else ():
+            for recipe in (claim.decided_by, *((claim.cause.alone, claim.cause.without) if claim.cause else ())):
                 if recipe and recipe not in in_grid:
-                    raise UserError(f"claims.{name}.cause: {claim.notebook} does not run {recipe}: {in_grid}")
+                    raise UserError(f"claims.{name}: {claim.notebook} does not run {recipe}: {in_grid}")
         return self
 
     def metrics(self, key: str) -> dict[str, str]:
