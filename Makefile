@@ -23,7 +23,7 @@ READY := .venv/.ready
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: conda help reports quick readme params-reference test test-all test-faults test-slurm lint format bench lab clean
+.PHONY: conda help reports quick readme publish params-reference test test-all test-faults test-slurm lint format bench lab clean
 
 help: ## print this help
 	@echo 'make TARGET [DATASET=auto|mnist|fashion_mnist|digits] [PROFILE=full|quick] [CORES=n] [SEEDS=n] [PRECISION=float32|mixed_bfloat16] [FRESH=1] [PROFILE_DIR=folder]'
@@ -37,6 +37,9 @@ quick: reports ## the same with short trainings on little data: takes minutes, i
 
 readme: $(READY) ## update the figures and verdicts in README.md from the results
 	@'$(BIN)'/noisy-digits readme --dataset '$(DATASET)' --profile '$(PROFILE)' --precision '$(PRECISION)' $(if $(SEEDS),--seeds '$(SEEDS)')
+
+publish: $(READY) ## build DATASET from a clean tree, check that it belongs together, update README.md
+	@'$(BIN)'/noisy-digits publish --dataset '$(DATASET)' --profile '$(PROFILE)' --precision '$(PRECISION)'
 
 params-reference: $(READY) ## update docs/params.md, the reference of params files, from the code
 	@'$(BIN)'/noisy-digits params-reference > docs/params.md

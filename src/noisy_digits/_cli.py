@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -105,6 +106,24 @@ def readme(arguments: argparse.Namespace) -> None:
 
     root = find_project_root()
     update_readme(root, *_plan_collection(root, arguments))
+
+
+def publish(arguments: argparse.Namespace) -> None:
+    """Build a collection from a clean tree, check that it belongs together, and update README.md."""
+    from noisy_digits.reports.publication import check_clean, check_publication
+    from noisy_digits.reports.readme import update_readme
+
+    root = find_project_root()
+    check_clean(root)
+    plan, collection = _plan_collection(root, arguments)
+    named = {name: getattr(arguments, name) for name in ("dataset", "profile", "precision", "seeds")}
+    options = [f"--{name}={value}" for name, value in named.items() if value]
+    built = subprocess.run([sys.executable, "-m", "noisy_digits", "build", *options], check=False)
+    if built.returncode:
+        sys.exit(built.returncode)
+    revision = check_publication(root, plan, collection)
+    update_readme(root, plan, collection)
+    print(f"{collection.name} belongs together, at revision {revision}: commit reports, results and README.md")
 
 
 def show_data(arguments: argparse.Namespace) -> None:
@@ -212,6 +231,7 @@ def _make_parser() -> argparse.ArgumentParser:
         ("run", run, [dataset, plan, precision]),
         ("index", index, [dataset, plan, precision]),
         ("readme", readme, [dataset, plan, precision]),
+        ("publish", publish, [dataset, plan, precision]),
         ("data", show_data, [dataset]),
         ("check", check, [plan]),
         ("params-reference", show_params_reference, []),

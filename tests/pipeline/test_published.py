@@ -5,12 +5,14 @@ import subprocess
 import pytest
 
 from noisy_digits._files import read_record
+from noisy_digits.errors import UserError
 from noisy_digits.pipeline.plan import plan_runs
 from noisy_digits.pipeline.published import settle_runs
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.project import read_revision
+from noisy_digits.reports.publication import check_publication
 
-from ..conftest import build
+from ..conftest import build, noisy_digits
 
 COLLECTION = Collection("digits", "quick")
 PARAMS = "params/toy.yml"
@@ -113,3 +115,44 @@ def test_a_published_run_without_a_page_is_made_again(published):
     page = published / "reports" / folder.relative_to(published / "results")
     page.with_name(f"{page.name}.html").unlink()
     assert settle(published) == (folder, False)
+
+
+def publish_again(root):
+    return noisy_digits(root, "publish", "--dataset", "digits", "--profile", "quick")
+
+
+def test_publish_builds_what_is_missing_updates_the_readme_and_then_has_nothing_to_do(published):
+    (published / "README.md").write_text("# Toy\n\n<!-- verdicts -->\nold\n<!-- end of verdicts -->\n")
+    commit(published, "Describe the toy")
+    (published / "results/digits-quick/toy/2_summary/metrics.json").unlink()
+    first = publish_again(published)
+    assert first.returncode == 0, first.stderr
+    revision = read_revision(published)
+    assert f"digits-quick belongs together, at revision {revision}: commit reports, results" in first.stdout
+    assert made(published) == ["2_summary"]
+    assert "| write-up | claim" in (published / "README.md").read_text()
+    commit(published, "Publish the toy")
+    second = publish_again(published)
+    assert (second.returncode, read_revision(published)) == (0, revision)
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=published, capture_output=True, text=True, check=True)
+    assert status.stdout == ""
+
+
+def test_publish_refuses_files_that_differ_before_it_builds(published):
+    (published / "results/digits-quick/toy/2_summary/metrics.json").unlink()
+    (published / PARAMS).write_text((published / PARAMS).read_text() + "\n")
+    refused = publish_again(published)
+    assert refused.returncode == 2
+    assert f"files differ from revision {read_revision(published)[:-1]}: commit or stash" in refused.stderr
+    assert made(published) == []
+
+
+def test_check_publication_names_runs_that_failed_or_are_of_another_revision(published):
+    plan = plan_runs(published, "quick", dataset="digits")
+    revision = check_publication(published, plan, COLLECTION)
+    first, second = (published / "results/digits-quick" / run.path for run in plan[:2])
+    (first / "run.json").write_text((first / "run.json").read_text().replace(revision, "8c71560"))
+    (second / "metrics.json").unlink()
+    message = rf"{plan[1].path} is missing \(2 such\); {plan[0].path} was made at revision 8c71560, not {revision}"
+    with pytest.raises(UserError, match=message):
+        check_publication(published, plan, COLLECTION)
