@@ -197,9 +197,8 @@ def select_values(rows: pd.DataFrame, metric: str, at: Mapping[str, Any]) -> pd.
     count, so that different sets are never pooled. Raises ValueError if a seed has two values.
     """
     rows = rows.loc[rows["metric"] == metric].reindex(columns=list(dict.fromkeys([*rows.columns, *at])))
-    empty = rows.isna()
-    others = [column for column in rows.columns if column not in at and empty[column].any()]
-    chosen = rows.loc[empty[others].all(axis="columns")]
+    others = rows.columns[rows.isna().any()].difference(list(at))
+    chosen = rows.loc[rows[others].isna().all(axis="columns")]
     for column, level in at.items():
         chosen = chosen.loc[chosen[column] == level]
     values = pd.Series(chosen["value"].to_numpy(), index=chosen["seed"])
