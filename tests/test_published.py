@@ -75,7 +75,7 @@ def shorten(part):
 
 def test_the_index_links_every_page():
     linked = {unquote(link) for link in re.findall(r'href="([^"#]+)\.html"', index())}
-    assert linked == pages()
+    assert linked - {"compare"} == pages()
     found = open_page(REPORTS / "index.html")
     assert (found["errors"], found["broken"], found["requests"]) == ([], [], [])
 

@@ -1,6 +1,33 @@
 """Format numbers, grid values, intervals and durations as tables, figures and messages show them."""
 
+import re
 from collections.abc import Mapping
+
+QUANTITIES = {
+    "loss": "loss (nats)",
+    "accuracy": "accuracy (fraction)",
+    "accuracy_same_noise": "accuracy (fraction)",
+    "accuracy_new_noise": "accuracy (fraction)",
+    "majority_baseline": "accuracy (fraction)",
+    "generalization_gap": "generalization gap (fraction)",
+    "error": "error rate (fraction)",
+    "psnr": "PSNR (dB)",
+    "ssim": "structural similarity (SSIM)",
+    "crossover_level": "noise level (fraction of pixels)",
+    "level_at_accuracy": "noise level (fraction of pixels)",
+    "bias_gradient_norm": "gradient norm (nats per unit of bias)",
+    "relative_weight_change": "relative weight change (fraction)",
+    "l2_penalty": "L2 penalty (nats)",
+    "scale": "scale (standard deviation of the noise)",
+    "noise_level": "noise level (fraction of pixels)",
+    "target_accuracy": "target accuracy (fraction)",
+    "l2": "factor of the L2 penalty",
+    "n_hidden_layers": "number of hidden layers",
+}
+"""Axis labels with units by metric or grid column, without a leading train, val, test, mean or max.
+
+Others are their own words.
+"""
 
 
 def format_number(value: float, sign: str = "") -> str:
@@ -23,6 +50,11 @@ def format_spread(spread: float, center: float) -> str:
 def format_label(level: object) -> str:
     """Return a grid value or the name of a metric as text: 0.5, 4, as submitted."""
     return f"{level:g}" if isinstance(level, float) else str(level).replace("_", " ")
+
+
+def axis_label(metric: str) -> str:
+    """Return the label, with its unit, of an axis that shows ``metric``, or a grid column."""
+    return QUANTITIES.get(re.sub("^(train|val|test|mean|max)_", "", metric), format_label(metric))
 
 
 def format_point(point: Mapping[str, object]) -> str:

@@ -34,6 +34,7 @@ from tests.conftest import (
     write_notebook,
 )
 
+OVERVIEWS = {"index.html", "compare.html"}
 SLOW = "import time\ntime.sleep(1)\n" + MEASURE
 
 
@@ -158,7 +159,7 @@ def test_a_reported_number_whose_grid_value_is_no_longer_run_stays(built):
         for recipe in ("as_submitted", "corrected")
         for scale in (0.6, 2.0)  # a new point, and one whose link to the previous point changes
     }
-    assert pages == changed | {"toy/2_summary.html", "index.html"}
+    assert pages == changed | {"toy/2_summary.html", *OVERVIEWS}
 
 
 def test_deleted_results_are_made_again_with_the_seeds_asked_for(built):
@@ -174,7 +175,7 @@ def test_a_changed_notebook_makes_only_its_own_runs(built):
     summary.write_text(summary.read_text().replace("A toy notebook", "A toy summary"))
     assert build(built).returncode == 0
     changed = made_since(built, before)
-    assert {path.split("/")[-1] for path in changed} - {"metrics.json"} == {"2_summary.html", "index.html"}
+    assert {path.split("/")[-1] for path in changed} - {"metrics.json"} == {"2_summary.html", *OVERVIEWS}
 
 
 def test_a_deleted_page_is_made_again(built):
@@ -271,7 +272,7 @@ def test_the_readmes_new_assignment_is_a_folder_and_a_params_file(built):
     assert build(built).returncode == 0
     points = {f"mine/1_first/scale~{scale}" for scale in ("0.0", "0.5")}
     metrics = {f"{point}/metrics.json" for point in points}
-    assert made_since(built, before) == metrics | {f"{point}.html" for point in points} | {"index.html"}
+    assert made_since(built, before) == metrics | {f"{point}.html" for point in points} | OVERVIEWS
     index = (built / "reports/digits-quick/index.html").read_text()
     assert all(text in index for text in ("My assignment", "Noise costs accuracy.", "0.91"))
     assert 'href="mine/1_first/scale~0.5.html"' in index.replace("%7E", "~")

@@ -87,7 +87,7 @@ def test_index_makes_no_markup_of_text(title, value, href):
     elements = Elements(index_of(title, value, href))
     assert elements.shape() == Elements(index_of("a", "a", "xa")).shape()
     links = [a["href"] for a in elements.all("a") if not a["href"].startswith("#")]
-    assert {unquote(link) for link in links} == {href, "results.csv"}
+    assert {unquote(link) for link in links} == {href, "results.csv", "compare.html"}
     assert not any(re.search(r"[\s\"'<>#?:]", link) for link in links)
 
 
@@ -318,7 +318,7 @@ def test_write_index_writes_the_table_the_pages_and_the_index(project):
     assert len(table) == 4 * 9
     html = (root / "reports/full/index.html").read_text()
     pages = {unquote(a["href"]) for a in Elements(html).all("a") if a["href"].endswith(".html")}
-    assert pages == {f"{run.path}.html" for run in runs}
+    assert pages == {*(f"{run.path}.html" for run in runs), "compare.html"}
     assert all((root / "reports/full" / page).is_file() for page in pages)
     assert "A toy study" in words(html)
     assert "2025-01-01" in words(html)

@@ -79,3 +79,20 @@ def test_format_interval_formats_both_ends_alike():
 )
 def test_format_duration_rounds_to_what_is_of_interest(seconds, text):
     assert formatting.format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("metric", "label"),
+    [
+        ("val_loss", "loss (nats)"),
+        ("train_accuracy_same_noise", "accuracy (fraction)"),
+        ("level_at_accuracy", "noise level (fraction of pixels)"),
+        ("crossover_level", "noise level (fraction of pixels)"),
+        ("psnr", "PSNR (dB)"),
+        ("noise_level", "noise level (fraction of pixels)"),
+        ("n_epochs", "n epochs"),
+        ("floss", "floss"),
+    ],
+)
+def test_axis_label_gives_units_or_the_metrics_own_words(metric, label):
+    assert formatting.axis_label(metric) == label

@@ -231,22 +231,6 @@ def test_a_legend_is_as_narrow_as_its_figure(words):
     assert 0 < legend.get_window_extent().width < figure.bbox.width
 
 
-@pytest.mark.parametrize(
-    ("metric", "label"),
-    [
-        ("val_loss", "loss (nats)"),
-        ("train_accuracy_same_noise", "accuracy (fraction)"),
-        ("level_at_accuracy", "noise level (fraction of pixels)"),
-        ("crossover_level", "noise level (fraction of pixels)"),
-        ("psnr", "PSNR (dB)"),
-        ("n_epochs", "n epochs"),
-        ("floss", "floss"),
-    ],
-)
-def test_axis_label_gives_units_or_the_metrics_own_words(metric, label):
-    assert _figure.axis_label(metric) == label
-
-
 def test_grouped_bars_keep_their_place_if_a_point_lacks_a_metric():
     lost = SUMMARY[~((SUMMARY["scale"] == 0.0) & (SUMMARY["metric"] == "test_accuracy"))]
     drawn = plots.grouped_bars(

@@ -4,7 +4,8 @@ Every function but ``show_source`` returns an ``AltFigure``, which Jupyter shows
 """
 # ruff: noqa: F401 – what is imported here is the public interface
 
-from noisy_digits.plots._figure import QUANTITIES, AltFigure
+from noisy_digits.formatting import QUANTITIES
+from noisy_digits.plots._figure import AltFigure
 from noisy_digits.plots.charts import (
     curve_grid,
     epoch_curves,

@@ -1,7 +1,6 @@
-"""Hold what all figures share: the style, the figure with alternative text, series styles, legends, axis labels."""
+"""Hold what all figures share: the style, the figure with alternative text, series styles, legends."""
 
 import io
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,25 +13,6 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from PIL import Image
 
-from noisy_digits.formatting import format_label
-
-QUANTITIES = {
-    "loss": "loss (nats)",
-    "accuracy": "accuracy (fraction)",
-    "accuracy_same_noise": "accuracy (fraction)",
-    "accuracy_new_noise": "accuracy (fraction)",
-    "majority_baseline": "accuracy (fraction)",
-    "generalization_gap": "generalization gap (fraction)",
-    "error": "error rate (fraction)",
-    "psnr": "PSNR (dB)",
-    "ssim": "structural similarity (SSIM)",
-    "crossover_level": "noise level (fraction of pixels)",
-    "level_at_accuracy": "noise level (fraction of pixels)",
-    "bias_gradient_norm": "gradient norm (nats per unit of bias)",
-    "relative_weight_change": "relative weight change (fraction)",
-    "l2_penalty": "L2 penalty (nats)",
-}
-"""Axis labels with units by metric, without a leading train, val, test, mean or max; others are their own words."""
 DPI = 150
 MARKERS = "os^vPX<>"
 LINE_STYLES = ("-", "--", "-.", ":", (0, (7, 2, 1, 2, 1, 2)))
@@ -95,11 +75,6 @@ def draw_bars(axes: Axes, place: int, n_series: int, values: Any, **settings: An
     width = 0.8 / n_series
     places = np.arange(len(values)) + width * (place - (n_series - 1) / 2)
     return axes.bar(places, values, width, color=series_color(place), hatch=("", "//")[place % 2], **settings)
-
-
-def axis_label(metric: str) -> str:
-    """Return the label, with its unit, of an axis that shows ``metric``."""
-    return QUANTITIES.get(re.sub("^(train|val|test|mean|max)_", "", metric), format_label(metric))
 
 
 def add_legend(figure: Figure) -> None:

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from noisy_digits.errors import UserError, did_you_mean
-from noisy_digits.formatting import format_label, format_number
+from noisy_digits.formatting import axis_label, format_label, format_number
 from noisy_digits.plots import _alt_text
-from noisy_digits.plots._figure import AltFigure, add_legend, axis_label, draw_bars, series_color, series_style, styled
+from noisy_digits.plots._figure import AltFigure, add_legend, draw_bars, series_color, series_style, styled
 from noisy_digits.stats import Summary
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from noisy_digits.pipeline.plan import Run
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.references import MISTAKES_CAPTION
 from noisy_digits.reports._templates import TEMPLATES
+from noisy_digits.reports.compare import write_compare
 from noisy_digits.reports.overview import Overview
 from noisy_digits.reports.pages import collect_notices, describe_origin, refresh_pages
 from noisy_digits.reports.reproduction import EDGE, lay_out_strips
@@ -27,7 +28,7 @@ TEMPLATES.globals |= {"edge": EDGE, "mistakes_caption": MISTAKES_CAPTION}
 
 
 def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None:
-    """Write the pages that are out of date, index.html and results.csv of the collection whose plan is ``runs``.
+    """Write outdated pages, index.html, results.csv and compare.html of the collection whose plan is ``runs``.
 
     Raises UserError, after writing index.html, for a metric that a params file names and no run recorded. Without
     results.csv Snakemake makes the index again, so that every build fails until the params file is mended.
@@ -40,11 +41,13 @@ def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None
     quick = ", quick profile" if collection.profile == "quick" else ""
     sections = overview.sections()
     unrecorded = [line for section in sections for line in section["unrecorded"]]
+    title = ": ".join(filter(None, [overview.project.title, dataset])) + quick
+    notices = collect_notices(root, collection)
     html = TEMPLATES.get_template("index.html.j2").render(
-        title=": ".join(filter(None, [overview.project.title, dataset])) + quick,
+        title=title,
         project=overview.project,
         is_reference=overview.is_reference,
-        notices=collect_notices(root, collection),
+        notices=notices,
         facts=_facts(overview),
         unrecorded=unrecorded,
         strips=lay_out_strips(sections),
@@ -57,6 +60,7 @@ def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None
     table = collect_metrics(overview.results, runs).to_csv(index=False)
     write_text(overview.reports / "results.csv", table)
     write_text(overview.results / "results.csv", table)
+    write_compare(overview, title, notices)
 
 
 def _facts(overview: Overview) -> dict[str, str]:
