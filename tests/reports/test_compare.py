@@ -322,6 +322,21 @@ def test_facets_divide_the_chart(visit):
     assert opened.view()["fx"] == ""
 
 
+def test_every_series_has_its_color_and_symbol_in_chart_and_legend(visit):
+    """Also a level called none, which is a color of its own kind."""
+    opened = visit("assignment=denoising&notebook=denoising/4c_evaluate_denoiser&metric=accuracy/noise_level")
+    levels = list(dict.fromkeys(row["levels"][0] for row in opened.rows()))
+    assert "none" in levels
+    fills = "(marks) => marks.map((mark) => mark.getAttribute('fill'))"
+    drawn = opened.page.locator("#chart [aria-label=dot] path, #chart [aria-label=dot] circle").evaluate_all(fills)
+    legend = opened.page.locator("#legend svg").evaluate_all(fills)
+    assert list(dict.fromkeys(drawn)) == legend
+    assert len(set(legend)) == len(levels) == opened.page.locator("#legend svg").count()
+    assert all(re.fullmatch("#[0-9A-F]{6}", color) for color in legend)
+    outlines = "(marks) => marks.map((mark) => mark.getAttribute('d'))"
+    assert len(set(opened.page.locator("#legend svg path").evaluate_all(outlines))) == len(levels)
+
+
 def test_two_axes_change_places(visit):
     opened = visit(TRAINED)
     opened.choose(x="recipe")
@@ -430,7 +445,7 @@ def test_it_is_accessible_and_fits(chromium, published, scheme, width):
         found = Axe().run(page).response["violations"]
         assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
         assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
-        assert page.get_attribute("#chart[role=img]", "aria-label") == page.inner_text("#shown")
+        assert page.get_attribute("#chart[role=img]", "aria-label") == page.text_content("#shown")
     context.close()
 
 

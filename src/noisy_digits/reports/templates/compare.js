@@ -1,5 +1,5 @@
 "use strict";
-// The address holds the view: a choice changes the address, and a change of the address draws the page again.
+// The address holds the view: a choice changes the address, from which the page is drawn again.
 // Names and levels come from params files, notebooks and addresses: they become text, never markup.
 
 const CHOICES = ["assignment", "notebook", "metric", "x", "color", "fx", "fy"]; // each is the id of a select
@@ -41,11 +41,13 @@ const formatName = (name) => columns.get(name).replace(/ \([^()]*\)$/, ""); // w
 const toKey = (level) => String(level ?? ""); // "": the numbers do not depend on the column
 
 function formatLevel(column, level) {
-  return (column === "assignment" && assignments.get(level)) || toKey(level).replaceAll("_", " ") || "none";
+  if (column === "assignment") return assignments.get(level);
+  return column === "notebook" ? level : toKey(level).replaceAll("_", " ") || "–";
 }
 
 function formatPoint(point, names) {
-  return names.map((name) => `${formatName(name)} ${formatLevel(name, point.levels.get(name))}`).join(", ");
+  const known = names.filter((name) => point.levels.has(name));
+  return known.map((name) => `${formatName(name)} ${formatLevel(name, point.levels.get(name))}`).join(", ");
 }
 
 function isDrawn(chosen, name) {
@@ -134,7 +136,8 @@ function change(changes) {
     const kept = CHOICES.slice(0, CHOICES.indexOf(key) + 1);
     for (const name of unique([...params.keys()])) if (!kept.includes(name)) params.delete(name);
   }
-  location.replace(`#${toParams(readView(params))}`);
+  history.replaceState(null, "", `#${toParams(readView(params))}`);
+  draw();
 }
 
 function build(tag, attributes, ...children) {
@@ -151,7 +154,7 @@ function fillChoices() {
     metric: (name) => results.measures.find((measure) => measure.name === name).label,
   };
   for (const key of CHOICES) {
-    const name = describe[key] ?? ((column) => columns.get(column) ?? "nothing");
+    const name = describe[key] ?? ((column) => (column ? formatName(column) : "nothing"));
     byId(key).replaceChildren(...view.allowed[key].map((value) => build("option", { value }, name(value))));
     byId(key).value = view[key];
   }
@@ -170,9 +173,11 @@ function fillFilters() {
     });
     const button = build("button", { type: "button", id: `levels-${i}` }, hidden.length ? "Show all" : "Hide all");
     button.onclick = () => hide(hidden.length ? [] : levels.map(toKey));
-    return build("fieldset", {}, build("legend", {}, columns.get(name)), ...boxes, button);
+    return build("fieldset", {}, build("legend", {}, formatName(name)), ...boxes, button);
   });
   byId("columns").replaceChildren(...groups);
+  const count = [...view.hidden.values()].flat().length;
+  byId("hidden-levels").textContent = count ? `: ${count} hidden` : "";
 }
 
 /** Return the points that no filter hides, in the order of the table. */
@@ -227,13 +232,22 @@ function fillTable(shown) {
   table.tBodies[0].replaceChildren(...rows);
 }
 
-/** Return a scale for levels: linear unless steps would be too narrow to see, otherwise logarithmic above the first. */
+/** Return a scale for levels: linear if all steps are wide enough to see, otherwise logarithmic. */
 function spaceLevels(levels) {
   const smallestStep = Math.min(...levels.slice(1).map((level, i) => level - levels[i]));
   const range = levels.at(-1) - levels[0];
   const ticks = levels.length <= 12 ? { ticks: levels, tickFormat: String } : {};
   if (levels[0] < 0 || levels.length < 3 || smallestStep > range / 25) return { type: "linear", ...ticks };
-  return { ...(levels[0] > 0 ? { type: "log" } : { type: "symlog", constant: levels[1] }), ...ticks };
+  return { type: "symlog", constant: levels[0] / 10 || levels[1], ...ticks }; // unlike log, it labels all ticks
+}
+
+/** Return a scale for values: logarithmic, with a tick per power of ten, if they are positive and differ 100-fold. */
+function spaceValues(values) {
+  const [least, greatest] = [Math.min(...values), Math.max(...values)];
+  if (least <= 0 || !(greatest > 100 * least)) return { type: "linear" };
+  const powers = Array.from({ length: 40 }, (_, i) => 10 ** (i - 20));
+  const ticks = powers.filter((power) => power > least && power < greatest);
+  return { type: "log", ticks, tickFormat: (power) => (power < 0.001 ? power.toExponential() : String(power)) };
 }
 
 /** Return error bars, lines (along numbers) and symbols, and what the pointer shows. */
@@ -245,7 +259,9 @@ function drawMarks(drawn, isNumeric, isLog) {
     ...(fx && { fx: at(fx) }),
     ...(fy && { fy: at(fy) }),
   };
-  const stroke = at(color) || COLORS[0];
+  // A level may be called none or star: the scale says that it is neither a color nor a symbol.
+  const stroke = color ? { value: at(color), scale: "color" } : COLORS[0];
+  const symbol = color ? { value: at(color), scale: "symbol" } : SYMBOLS[0];
   const floor = isLog ? Math.min(...drawn.map((point) => point.mean)) / 2 : -Infinity;
   const low = (point) => Math.max(floor, point.mean - point.std);
   const high = (point) => point.mean + point.std;
@@ -258,7 +274,7 @@ function drawMarks(drawn, isNumeric, isLog) {
     return [
       libraries.ruleX(replicated, { ...style, y1: low, y2: high }),
       isNumeric ? libraries.line(own, { ...style, y: "mean", z: otherLevels, sort: place.x }) : null,
-      libraries.dot(own, { ...style, y: "mean", fill: stroke, symbol: color ? stroke : SYMBOLS[0], r: 4 }),
+      libraries.dot(own, { ...style, y: "mean", fill: stroke, symbol, r: 4 }),
     ];
   });
   const names = [...view.levels.keys()];
@@ -271,36 +287,46 @@ function drawChart(shown, summary) {
   const drawn = shown.filter((point) => point.levels.has(x));
   const xs = listLevels(drawn, x);
   const isNumeric = xs.every(Number.isFinite);
-  const means = drawn.map((point) => point.mean);
-  const isLog = Math.min(...means) > 0 && Math.max(...means) > 100 * Math.min(...means);
+  const y = spaceValues(drawn.map((point) => point.mean));
   const describeScale = (name) => ({
     label: columns.get(name),
     domain: listLevels(drawn, name).map(toKey),
     tickFormat: (key) => formatLevel(name, key),
   });
-  const levels = view.levels.get(color);
-  const look = (all) => listLevels(drawn, color).map((level) => all[levels.indexOf(level) % all.length]);
+  const look = (all) =>
+    listLevels(drawn, color).map((level) => all[view.levels.get(color).indexOf(level) % all.length]);
   const count = (name) => (name ? listLevels(drawn, name).length : 1);
+  const lengths = (name) => listLevels(drawn, name).map((level) => formatLevel(name, level).length);
+  const measureText = (name) => 8 * Math.max(0, ...lengths(name)); // pixels
+  const width = Math.max(byId("chart").clientWidth, 180 * count(fx) + 110);
+  const isTight = !isNumeric && measureText(x) * xs.length * count(fx) > width - 110;
+  const marginBottom = isTight ? 56 + 0.7 * measureText(x) : 56;
   const chart = libraries.plot({
-    width: Math.max(byId("chart").clientWidth, 180 * count(fx) + 110),
+    width,
     height: Math.max(420, 220 * count(fy) + 110),
+    inset: 8,
     marginLeft: 70,
-    marginBottom: 50,
+    marginRight: fy ? measureText(fy) + 30 : 30,
+    marginBottom,
     style: { fontSize: "13px" },
-    x: isNumeric ? { label: columns.get(x), ...spaceLevels(xs) } : { type: "point", ...describeScale(x) },
-    y: { label: view.points[0].measure.axis, grid: true, ...(isLog && { type: "log", tickFormat: String }) },
+    x: {
+      ...(isNumeric ? { label: columns.get(x), ...spaceLevels(xs) } : { type: "point", ...describeScale(x) }),
+      tickRotate: isTight ? -45 : 0,
+      labelOffset: marginBottom - 10,
+    },
+    y: { label: view.points[0].measure.axis, grid: true, ...y },
     ...(fx && { fx: describeScale(fx) }),
     ...(fy && { fy: describeScale(fy) }),
     ...(color && {
       color: { ...describeScale(color), range: look(COLORS) },
       symbol: { ...describeScale(color), range: look(SYMBOLS) },
     }),
-    marks: drawMarks(drawn, isNumeric, isLog),
+    marks: drawMarks(drawn, isNumeric, y.type === "log"),
   });
   chart.setAttribute("aria-hidden", true); // its parts are labeled as marks; the summary says what it shows
   byId("chart").replaceChildren(chart);
   byId("chart").setAttribute("aria-label", summary);
-  const legend = color && drawn.length ? [`${formatName(color)}: `, chart.legend("symbol")] : [];
+  const legend = color && drawn.length ? [`${formatName(color)}: `, chart.legend("symbol", { fill: "color", stroke: "color" })] : [];
   byId("legend").replaceChildren(...legend);
 }
 
