@@ -142,7 +142,7 @@ def test_a_new_grid_value_makes_its_points_the_summary_the_index_and_the_links_o
     )
     assert made_since(built, before) == {
         *(f"{run}/metrics.json" for run in (*points, "toy/2_summary")),
-        *(f"{run}.html" for run in (*points, *neighbors, "toy/2_summary", "index")),
+        *(f"{run}.html" for run in (*points, *neighbors, "toy/2_summary", "index", "compare")),
     }
     assert len(read_rows(built)) == 6
 

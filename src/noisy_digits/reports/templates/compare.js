@@ -46,7 +46,7 @@ function formatLevel(column, level) {
 }
 
 function formatPoint(point, names) {
-  const known = names.filter((name) => point.levels.has(name));
+  const known = names.filter((name) => point.levels.has(name) && name !== "assignment"); // which the notebook names
   return known.map((name) => `${formatName(name)} ${formatLevel(name, point.levels.get(name))}`).join(", ");
 }
 
@@ -267,10 +267,12 @@ function drawMarks(drawn, isNumeric, isLog) {
   const high = (point) => point.mean + point.std;
   const otherLevels = (point) => JSON.stringify([...point.levels].filter(([name]) => name !== x));
   const series = listLevels(drawn, color);
+  const pairs = unique(drawn.map(({ levels }) => JSON.stringify([levels.get(x), levels.get(color)])));
+  const step = isNumeric || pairs.length === listLevels(drawn, x).length ? 0 : 7; // between series at one place
   const marks = series.flatMap((level, i) => {
     const own = drawn.filter((point) => point.levels.get(color) === level);
     const replicated = own.filter((point) => point.n > 1);
-    const style = { ...place, stroke, dx: isNumeric ? 0 : 7 * (i - (series.length - 1) / 2) };
+    const style = { ...place, stroke, dx: step * (i - (series.length - 1) / 2) };
     return [
       libraries.ruleX(replicated, { ...style, y1: low, y2: high }),
       isNumeric ? libraries.line(own, { ...style, y: "mean", z: otherLevels, sort: place.x }) : null,
@@ -303,9 +305,9 @@ function drawChart(shown, summary) {
   const marginBottom = isTight ? 56 + 0.7 * measureText(x) : 56;
   const chart = libraries.plot({
     width,
-    height: Math.max(420, 220 * count(fy) + 110),
+    height: Math.max(320, 220 * count(fy)) + 50 + marginBottom,
     inset: 8,
-    marginLeft: 70,
+    marginLeft: Math.max(70, isTight ? 0.7 * measureText(x) - width / (2 * xs.length) : 0),
     marginRight: fy ? measureText(fy) + 30 : 30,
     marginBottom,
     style: { fontSize: "13px" },
@@ -314,7 +316,7 @@ function drawChart(shown, summary) {
       tickRotate: isTight ? -45 : 0,
       labelOffset: marginBottom - 10,
     },
-    y: { label: view.points[0].measure.axis, grid: true, ...y },
+    y: { label: view.points[0].measure.axis, labelAnchor: "center", grid: true, ...y },
     ...(fx && { fx: describeScale(fx) }),
     ...(fy && { fy: describeScale(fy) }),
     ...(color && {
@@ -326,8 +328,9 @@ function drawChart(shown, summary) {
   chart.setAttribute("aria-hidden", true); // its parts are labeled as marks; the summary says what it shows
   byId("chart").replaceChildren(chart);
   byId("chart").setAttribute("aria-label", summary);
-  const legend = color && drawn.length ? [`${formatName(color)}: `, chart.legend("symbol", { fill: "color", stroke: "color" })] : [];
-  byId("legend").replaceChildren(...legend);
+  const hasLegend = color && drawn.length;
+  const legend = hasLegend ? chart.legend("symbol", { fill: "color", stroke: "color" }) : "";
+  byId("legend").replaceChildren(hasLegend ? `${formatName(color)}: ` : "", legend);
 }
 
 /** Return in words what the view shows. */
