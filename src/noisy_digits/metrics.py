@@ -1,4 +1,4 @@
-"""Image quality, baselines, and the confidence of a classifier."""
+"""Image quality, baselines, and the confidence and calibration of a classifier."""
 
 import numpy as np
 
@@ -70,3 +70,27 @@ def summarize_confidence(probabilities: np.ndarray, threshold: float) -> dict[st
         "confident_fraction": float((confidence > threshold).mean()),
         "n_classes": len(np.unique(probabilities.argmax(axis=1))),
     }
+
+
+def calibration_bins(
+    probabilities: np.ndarray, labels: np.ndarray, n_bins: int = 10
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the mean confidence, the accuracy and the number of images of bins of equal width, each (n_bins,).
+
+    ``probabilities`` has shape (n, 10), ``labels`` (n,). The confidence in an image is its largest probability; the
+    bins divide 0 to 1. Means of an empty bin are NaN. Source: the reliability diagram of Guo et al. 2017.
+    """
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    counts, confidences, hits = (np.bincount(bins, each, n_bins) for each in (None, confidence, correct))
+    with np.errstate(invalid="ignore"):
+        return confidences / counts, hits / counts, counts.astype(int)
+
+
+def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, n_bins: int = 10) -> float:
+    """Return the mean distance between confidence and accuracy over the bins of ``calibration_bins``, 0 to 1.
+
+    Each bin counts as often as it has images. Source: Naeini et al. 2015; Guo et al. 2017, equation 3.
+    """
+    confidence, accuracy, counts = calibration_bins(probabilities, labels, n_bins)
+    return float(np.nansum(counts * np.abs(accuracy - confidence)) / len(labels))

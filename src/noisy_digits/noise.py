@@ -73,6 +73,33 @@ def salt_and_pepper(images: np.ndarray, noise_level: float, rng: np.random.Gener
     return noisy
 
 
+@register("shot")
+def shot(images: np.ndarray, photons: float, rng: np.random.Generator) -> np.ndarray:
+    """Replace each pixel by a Poisson count with mean ``photons`` times its value, divided by ``photons``, at most 1.
+
+    ``images`` has any shape and pixels from 0 to 1; the result is a new float32 array. Black pixels stay black; the
+    fewer ``photons``, the stronger the noise. Raises UserError unless ``photons`` is positive and finite.
+    Source: ``shot_noise`` of MNIST-C (Mu and Gilmer 2019), with 3 photons.
+    """
+    _validate_amount("shot", photons)
+    counts = rng.poisson(np.asarray(images) * photons)
+    return np.minimum(counts / photons, 1).astype(np.float32)
+
+
+@register("uniform_background", amount=Fraction)
+def uniform_background(images: np.ndarray, noise_level: float, rng: np.random.Generator) -> np.ndarray:
+    """Put a background behind each pixel with probability ``noise_level``: a gray between 0 and 1, all equally likely.
+
+    ``images`` has any shape and pixels from 0 to 1; of image and background the brighter pixel is kept. The result is a
+    new float32 array. Raises UserError for a level outside 0 to 1. Source: mnist-back-rand (Larochelle et al. 2007),
+    at level 1; how its gray edges meet the background is not published.
+    """
+    _validate_amount("uniform_background", noise_level)
+    noisy = rng.random(dtype=np.float32, out=empty_aligned(images.shape))
+    noisy *= rng.random(images.shape, dtype=np.float32) < noise_level
+    return np.maximum(noisy, images, out=noisy, casting="same_kind")
+
+
 def parse_spec(spec: str) -> tuple[str, float] | None:
     """Split "gaussian_0.4" into the noise's name and its amount; return None for "clean", which is no noise.
 

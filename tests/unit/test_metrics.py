@@ -63,3 +63,31 @@ def test_summarize_confidence():
         "confident_fraction": pytest.approx(2 / 3),
         "n_classes": 2,
     }
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20))
+def test_calibration_bins_are_those_of_a_histogram(seed, n_bins):
+    rng = np.random.default_rng(seed)
+    probabilities, labels = rng.dirichlet(np.ones(10), 50), rng.integers(0, 10, 50)
+    confidence, accuracy, counts = metrics.calibration_bins(probabilities, labels, n_bins)
+    assert np.array_equal(counts, np.histogram(probabilities.max(axis=1), n_bins, (0, 1))[0])
+    filled = counts > 0
+    assert np.isnan(confidence[~filled]).all()
+    assert confidence[filled] @ counts[filled] == pytest.approx(probabilities.max(axis=1).sum())
+    assert accuracy[filled] @ counts[filled] == pytest.approx((probabilities.argmax(axis=1) == labels).sum())
+
+
+def test_expected_calibration_error_of_known_answers():
+    probabilities = np.repeat([[0.8, 0.2], [0.45, 0.55]], [10, 10], axis=0)
+    labels = np.array([0] * 8 + [1] * 2 + [1] * 5 + [0] * 5)
+    assert metrics.expected_calibration_error(probabilities, labels) == pytest.approx((0 + 0.05) / 2)
+    assert metrics.expected_calibration_error(np.array([[1.0, 0.0]]), np.array([1])) == 1
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_expected_calibration_error_is_at_least_the_difference_of_the_means(seed):
+    rng = np.random.default_rng(seed)
+    probabilities, labels = rng.dirichlet(np.ones(10), 50), rng.integers(0, 10, 50)
+    difference = abs(probabilities.max(axis=1).mean() - (probabilities.argmax(axis=1) == labels).mean())
+    assert difference - 1e-9 <= metrics.expected_calibration_error(probabilities, labels) <= 1
+    assert metrics.expected_calibration_error(probabilities, labels, 1) == pytest.approx(difference)

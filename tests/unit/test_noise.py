@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pydantic import TypeAdapter, ValidationError
+from scipy import stats
 
 from noisy_digits import noise
 from noisy_digits.errors import UserError
@@ -36,7 +37,7 @@ def test_every_noise_keeps_the_shape_returns_float32_and_leaves_its_input_unchan
     assert not np.shares_memory(noisy, images)
 
 
-@pytest.mark.parametrize("function", [noise.gaussian, noise.salt_and_pepper])
+@pytest.mark.parametrize("function", [noise.gaussian, noise.salt_and_pepper, noise.uniform_background])
 @given(images=IMAGES, seed=SEEDS)
 def test_noise_of_amount_zero_is_the_identity(function, images, seed):
     assert np.array_equal(function(images, 0, np.random.default_rng(seed)), images.astype(np.float32))
@@ -96,6 +97,49 @@ def test_salt_and_pepper_of_level_one_leaves_no_pixel_of_the_image():
     assert set(np.unique(noisy)) == {0, 1}
 
 
+def test_impulse_noise_of_mnist_c_is_salt_and_pepper_noise():
+    """Rounding to whole gray values, as in MNIST-C, changes no image that came from whole gray values."""
+    gray = np.random.default_rng(0).integers(0, 256, (10, 28, 28))
+    noisy = noise.add((gray / 255).astype(np.float32), "salt_and_pepper_0.17", np.random.default_rng(1))
+    assert np.allclose(noisy * 255, np.round(noisy * 255), atol=1e-4)
+    kept = np.round(noisy * 255) == gray
+    assert set(np.unique(noisy[~kept])) == {0, 1}
+    assert abs((~kept).mean() - 0.17 * 255 / 256) < 6 * np.sqrt(0.17 * 0.83 / gray.size)
+
+
+@given(photons=st.integers(1, 20), seed=SEEDS)
+def test_shot_noise_has_the_moments_of_a_poisson_variable(photons, seed):
+    dark = np.full((64, 28, 28), 0.05, np.float32)
+    noisy = noise.shot(dark, photons, np.random.default_rng(seed))
+    counts = noisy.astype(float) * photons
+    assert np.allclose(counts, np.round(counts), atol=1e-4)
+    expected = np.minimum(stats.poisson.rvs(0.05 * photons, size=200_000, random_state=0), photons)
+    assert abs(counts.mean() - expected.mean()) < 6 * expected.std() * np.sqrt(1 / counts.size + 1 / expected.size)
+
+
+def test_shot_noise_leaves_black_pixels_black_and_does_not_exceed_white():
+    images = np.stack([np.zeros((28, 28)), np.ones((28, 28))]).astype(np.float32)
+    noisy = noise.shot(images, 3, np.random.default_rng(0))
+    assert not noisy[0].any()
+    assert np.unique(np.round(noisy[1] * 255)).tolist() == [0, 85, 170, 255], "whole gray values, as in MNIST-C"
+
+
+@given(images=IMAGES, noise_level=AMOUNTS, seed=SEEDS)
+def test_uniform_background_keeps_what_is_brighter(images, noise_level, seed):
+    noisy = noise.uniform_background(images, noise_level, np.random.default_rng(seed))
+    background = noise.uniform_background(np.zeros_like(images), noise_level, np.random.default_rng(seed))
+    assert np.array_equal(noisy, np.maximum(images, background).astype(np.float32))
+
+
+@pytest.mark.parametrize("noise_level", [0.3, 1.0])
+def test_uniform_background_is_uniform_on_the_given_fraction(noise_level):
+    drawn = noise.uniform_background(np.zeros((20, 28, 28), np.float32), noise_level, np.random.default_rng(0))
+    filled = drawn[drawn > 0]
+    sigma = np.sqrt(noise_level * (1 - noise_level) / drawn.size)
+    assert abs(len(filled) / drawn.size - noise_level) <= 6 * sigma + 1e-4
+    assert stats.kstest(filled, stats.uniform.cdf).pvalue > 0.001
+
+
 @pytest.mark.parametrize(
     ("function", "amount", "allowed"),
     [
@@ -105,6 +149,9 @@ def test_salt_and_pepper_of_level_one_leaves_no_pixel_of_the_image():
         (noise.salt_and_pepper, -0.1, "greater than or equal to 0"),
         (noise.salt_and_pepper, 1.2, "less than or equal to 1"),
         (noise.salt_and_pepper, np.nan, "finite"),
+        (noise.shot, 0, "greater than 0"),
+        (noise.shot, np.inf, "finite"),
+        (noise.uniform_background, 1.2, "less than or equal to 1"),
     ],
 )
 def test_noise_rejects_an_impossible_amount(function, amount, allowed):
