@@ -126,6 +126,13 @@ def publish(arguments: argparse.Namespace) -> None:
     print(f"{collection.name} belongs together, at revision {revision}: commit reports, results and README.md")
 
 
+def readers(arguments: argparse.Namespace) -> None:
+    """Add the files of the reading test on play.html to the project."""
+    from noisy_digits.readers import merge_readers
+
+    print(merge_readers(arguments.folder))
+
+
 def show_data(arguments: argparse.Namespace) -> None:
     """Find or download a data set, and verify it."""
     datasets = load_datasets(read_project(find_project_root()))
@@ -232,6 +239,7 @@ def _make_parser() -> argparse.ArgumentParser:
         ("index", index, [dataset, plan, precision]),
         ("readme", readme, [dataset, plan, precision]),
         ("publish", publish, [dataset, plan, precision]),
+        ("readers", readers, []),
         ("data", show_data, [dataset]),
         ("check", check, [plan]),
         ("params-reference", show_params_reference, []),
@@ -243,6 +251,7 @@ def _make_parser() -> argparse.ArgumentParser:
     added["build"].add_argument("--fresh", action="store_true", help="make every run and every training again")
     added["build"].add_argument("--only", default="", help="build only this assignment/notebook, without the index")
     added["run"].add_argument("--of-build", action="store_true", help="end as soon as the build that started it ends")
+    added["readers"].add_argument("folder", type=Path, help="folder with the CSV files of a class")
     added["run"].add_argument("path", help="a grid point: cnn_noise/2_train/recipe~corrected/scale~0.5")
     return parser
 

@@ -20,6 +20,10 @@ class Project(StrictModel):
     datasets: str | None = Field(
         default=None, description="Module that provides the data sets, such as `noisy_digits.data`."
     )
+    extra_page: str | None = Field(
+        default=None,
+        description="Module that provides a page of its own for each collection, such as `noisy_digits.play`.",
+    )
     packages: list[str] = Field(default=[], description="Packages whose versions are recorded with every run.")
     preload: list[str] = Field(
         default=[], description="Modules that a build imports once for all its runs, besides those of the notebooks."

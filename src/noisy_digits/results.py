@@ -237,6 +237,11 @@ def resolve_collection(*notebooks: str, collection: str = "auto") -> str:
     return collection
 
 
+def is_built(notebook: str, collection: str) -> bool:
+    """Return True if all runs of ``notebook`` are finished in a collection that was built here."""
+    return _holds(find_project_root() / "results" / collection, notebook, published=False)
+
+
 def _first_collection(notebooks: Sequence[str], *, published: bool) -> tuple[str, bool]:
     """Return the name of the first collection that holds ``notebooks``, and True if it lacks what a build leaves."""
     root = find_project_root()

@@ -178,6 +178,13 @@ def test_a_changed_notebook_makes_only_its_own_runs(built):
     assert {path.split("/")[-1] for path in changed} - {"metrics.json"} == {"2_summary.html", *OVERVIEWS}
 
 
+def test_a_csv_file_of_a_notebooks_name_is_an_input_of_its_runs(built):
+    before = timestamps(built)
+    (built / "notebooks/toy/2_summary.csv").write_text("a\n")
+    assert build(built).returncode == 0
+    assert made_since(built, before) == {"toy/2_summary/metrics.json", "toy/2_summary.html", "index.html"}
+
+
 def test_a_deleted_page_is_made_again(built):
     page = built / "reports/digits-quick/toy/2_summary.html"
     page.unlink()

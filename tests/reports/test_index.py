@@ -388,3 +388,32 @@ def test_write_index_names_the_profile_and_says_that_it_is_no_result(project):
     assert "they are not results" in text
     assert "The claims are decided only in the collection full." in text
     assert "○ 5 missing" in text
+
+
+EXTRA_PAGE = """\
+TITLE = "More & more"
+def render_page(collection, notices):
+    return f"{PAGE} of {collection}" if PAGE else None
+"""
+
+
+def test_write_index_writes_and_links_the_projects_own_page_if_there_is_one(project, monkeypatch):
+    root, runs = project
+    (root / "project.yml").write_text(PROJECT + "extra_page: toy_pages.extra\n")
+    monkeypatch.syspath_prepend(root)
+    (root / "toy_pages").mkdir()
+    page, linked = root / "reports/full/extra.html", '<a href="extra.html">More &amp; more</a>'
+    for content in ("One", "", "Two"):
+        (root / "toy_pages/extra.py").write_text(f"PAGE = {content!r}\n{EXTRA_PAGE}")
+        monkeypatch.delitem(sys.modules, "toy_pages.extra", raising=False)
+        write_index(root, runs, FULL)
+        assert (page.read_text() if page.exists() else "") == (f"{content} of full" if content else "")
+        assert (linked in (root / "reports/full/index.html").read_text()) is bool(content)
+
+
+@pytest.mark.parametrize("module", ["no.such.module", "json", ".play"])
+def test_write_index_refuses_a_module_that_makes_no_page(project, module):
+    root, runs = project
+    (root / "project.yml").write_text(f"{PROJECT}extra_page: {module}\n")
+    with pytest.raises(UserError, match=rf"project\.yml: extra_page: {module} cannot be used: "):
+        write_index(root, runs, FULL)

@@ -1,5 +1,6 @@
 """Write the index of a collection: every assignment, question and grid point, with its status and number."""
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,8 @@ TEMPLATES.globals |= {"edge": EDGE, "mistakes_caption": MISTAKES_CAPTION}
 def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None:
     """Write outdated pages, index.html, results.csv and compare.html of the collection whose plan is ``runs``.
 
+    So is the page of the module that project.yml names as ``extra_page``.
+
     Raises UserError, after writing index.html, for a metric that a params file names and no run recorded. Without
     results.csv Snakemake makes the index again, so that every build fails until the params file is mended.
     """
@@ -48,6 +51,7 @@ def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None
         project=overview.project,
         is_reference=overview.is_reference,
         notices=notices,
+        extra_page=_write_extra_page(overview, notices),
         facts=_facts(overview),
         unrecorded=unrecorded,
         strips=lay_out_strips(sections),
@@ -61,6 +65,28 @@ def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None
     write_text(overview.reports / "results.csv", table)
     write_text(overview.results / "results.csv", table)
     write_compare(overview, title, notices)
+
+
+def _write_extra_page(overview: Overview, notices: list[str]) -> dict[str, str] | None:
+    """Write the page that the project's own module makes of a collection; return its title and its address.
+
+    The module has ``TITLE`` and ``render_page(collection, notices)``, which returns None where it makes no page.
+    """
+    name = overview.project.extra_page
+    if name is None:
+        return None
+    try:
+        module = importlib.import_module(name)
+        title, render_page = module.TITLE, module.render_page
+    except (ImportError, ValueError, AttributeError) as error:
+        raise UserError(f"project.yml: extra_page: {name} cannot be used: {error}") from None
+    path = overview.reports / f"{name.rpartition('.')[2]}.html"
+    html = render_page(overview.name, notices)
+    if html is None:
+        path.unlink(missing_ok=True)
+        return None
+    write_text(path, html)
+    return {"title": title, "href": path.name}
 
 
 def _facts(overview: Overview) -> dict[str, str]:
