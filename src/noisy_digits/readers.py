@@ -116,12 +116,9 @@ def load_readers(dataset: str) -> pd.DataFrame:
     The columns are reader, noise_level and accuracy; there are no lines if nobody has taken the test.
     """
     path = find_project_root() / FILE
-    tests = read_tests(path).values() if path.is_file() else []
-    rows = [
-        {"reader": trial["reader"], "noise_level": float(trial["level"]), "accuracy": trial["answer"] == trial["label"]}
-        for trials in tests
-        for trial in trials
-        if trial["dataset"] == dataset
-    ]
-    trials = pd.DataFrame(rows, columns=["reader", "noise_level", "accuracy"])
-    return trials.groupby(["reader", "noise_level"], as_index=False)["accuracy"].mean()
+    rows = []
+    for reader, trials in (read_tests(path) if path.is_file() else {}).items():
+        for level in LEVELS if trials[0]["dataset"] == dataset else ():
+            right = [trial["answer"] == trial["label"] for trial in trials if float(trial["level"]) == level]
+            rows.append({"reader": reader, "noise_level": level, "accuracy": sum(right) / len(right)})
+    return pd.DataFrame(rows, columns=["reader", "noise_level", "accuracy"])

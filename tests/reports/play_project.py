@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
-from noisy_digits import data, models, noise, training
-from noisy_digits._files import is_complete, write_json, write_metrics
+from noisy_digits import data, models, noise, results, training
+from noisy_digits._environment import RunContext
+from noisy_digits._files import is_complete, write_json
 from noisy_digits.pipeline.plan import plan_runs
 from noisy_digits.pipeline.store import Collection, write_plan
 
@@ -30,7 +32,8 @@ def train(run, dataset, epochs):
         model, loss = models.AUTOENCODERS[run.point["autoencoder"]](), "binary_crossentropy"
         inputs, targets = noise.salt_and_pepper(dataset.x_train, 0.4, rng), dataset.x_train
     training.compile(model, optimizer="adam", learning_rate=0.002, loss=loss)
-    training.fit(model, inputs, targets, epochs=epochs, batch_size=64)
+    few = inputs[:100], targets[:100]
+    training.fit(model, inputs, targets, validation_data=few, epochs=epochs, batch_size=64)
     return model
 
 
@@ -45,12 +48,21 @@ def make_project(root, name, train_size=None, epochs=4):
     for run in runs:
         model = train(run, dataset, epochs)
         file = f"{model.name}_0.keras"
-        write_metrics(folder / run.path, [])
-        model.save(folder / run.path / file)
+        save(model, folder / run.path)
         write_json(folder / run.path / "run.json", RECORD | {"models": [file]})
         assert is_complete(folder / run.path)
         networks[run.point.get("autoencoder", run.notebook.partition("_")[2])] = model
     return networks
+
+
+def save(model, folder):
+    """Save a model as a notebook does in a build, and metrics without a number."""
+    folder.mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patched:
+        for variable, value in RunContext(record_folder=folder).to_environment().items():
+            patched.setenv(variable, value)
+        results.save_model(model, 0)
+        results.save_metrics([])
 
 
 def noisy_images(dataset, n, rng):

@@ -11,7 +11,6 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from jinja2 import ChoiceLoader, PackageLoader
 
 from noisy_digits import data, readers
 from noisy_digits.errors import UserError
@@ -21,7 +20,7 @@ from noisy_digits.reports._templates import TEMPLATES
 from noisy_digits.results import dataset_name, find_runs, is_built
 
 TITLE = "Try it: draw a digit"
-SOURCES = ("networks.js", "play.js", "reading_test.js")
+SCRIPTS = ("networks.js", "play.js", "reading_test.js")
 NETWORKS = {
     "mlp": ("MLP", "denoising/2_mlp", {}),
     "cnn": ("CNN", "denoising/3a_cnn", {}),
@@ -52,7 +51,7 @@ def render_page(collection: str, notices: list[str]) -> str | None:
         return None
     indices, labels, images = _select_digits(dataset)
     packed, layers = pack(networks, images)
-    script = "\n".join(resources.files(__package__).joinpath(name).read_text(encoding="utf-8") for name in SOURCES)
+    script = "\n".join(map(_read_source, SCRIPTS))
     settings = {
         "networks": layers,
         "digits": [{"index": index, "label": label} for index, label in zip(indices, labels, strict=True)],
@@ -61,18 +60,22 @@ def render_page(collection: str, notices: list[str]) -> str | None:
         "levels": readers.LEVELS,
         "digitsPerLevel": readers.DIGITS_PER_LEVEL,
     }
-    templates = TEMPLATES.overlay(loader=ChoiceLoader([PackageLoader(__package__, "."), TEMPLATES.loader]))
-    return templates.get_template("play.html.j2").render(
+    return TEMPLATES.from_string(_read_source("play.html.j2")).render(
         title=TITLE,
         notices=notices,
         dataset_title=data.dataset_title(dataset),
         origins=[(NETWORKS[name][0], f"{path}.html") for name, (path, _) in models.items()],
         n_trials=readers.DIGITS_PER_LEVEL * len(readers.LEVELS),
+        style=_read_source("play.css"),
         script=script,
         script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         settings=json.dumps(settings, separators=(",", ":")).replace("<", "\\u003c"),
         packed=base64.b64encode(packed).decode(),
     )
+
+
+def _read_source(name: str) -> str:
+    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _find_model(collection: str, notebook: str, point: dict[str, str]) -> tuple[str, Path]:

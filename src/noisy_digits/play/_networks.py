@@ -17,19 +17,34 @@ from noisy_digits.errors import UserError
 Layer = dict[str, Any]
 """A layer as networks.js computes it; "kernel" and "bias" are arrays."""
 
-ACTIVATIONS = ("linear", "relu", "sigmoid", "softmax")
 WEIGHTED = {"Dense": "dense", "Conv2D": "conv2d", "Conv2DTranspose": "conv2d_transpose"}
 """Keras's classes of layers with weights, and what their groups in a file of weights are called."""
-SKIPPED = ("InputLayer", "Flatten", "Dropout")
-REQUIRED = {
-    "Dense": {"use_bias": True},
-    "Conv2D": {"use_bias": True, "strides": [1, 1], "dilation_rate": [1, 1], "groups": 1},
-    "Conv2DTranspose": {"use_bias": True, "padding": "same", "dilation_rate": [1, 1], "output_padding": None},
-    "MaxPooling2D": {"pool_size": [2, 2], "strides": [2, 2], "padding": "valid"},
+ACTIVATIONS = ("linear", "relu", "sigmoid", "softmax")
+SUPPORTED: dict[str, dict[str, Any]] = {
+    "Dense": {"activation": ACTIVATIONS, "use_bias": [True]},
+    "Conv2D": {
+        "activation": ACTIVATIONS,
+        "use_bias": [True],
+        "strides": [[1, 1]],
+        "dilation_rate": [[1, 1]],
+        "groups": [1],
+    },
+    "Conv2DTranspose": {
+        "activation": ACTIVATIONS,
+        "use_bias": [True],
+        "padding": ["same"],
+        "dilation_rate": [[1, 1]],
+        "output_padding": [None],
+    },
+    "MaxPooling2D": {"pool_size": [[2, 2]], "strides": [[2, 2]], "padding": ["valid"]},
+    "Reshape": {},
+    "Flatten": {},
+    "InputLayer": {},
+    "Dropout": {},
 }
-"""The settings that networks.js takes for granted."""
-LARGE = 1 << 15
-STEPS_PER_RMS = 1024
+"""The layers that networks.js computes, or needs not, and what their settings may be."""
+RESOLUTION = 1 << 27
+"""Steps per root mean square of an array, times its size."""
 INT16_MAX = np.iinfo(np.int16).max
 
 
@@ -43,20 +58,18 @@ def read_network(path: Path) -> list[Layer]:
             config = json.loads(archive.read("config.json"))["config"]
             with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as weights:
                 return _read_layers(config["layers"], weights)
+    except UserError:
+        raise
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{path} cannot be opened ({error}): delete it and run `make reports` again") from None
 
 
-def _read_layers(described: list[dict[str, Any]], weights: h5py.File) -> list[Layer]:
+def _read_layers(described: list[dict[str, Any]], weights: Any) -> list[Layer]:
     layers: list[Layer] = []
     met: Counter[str] = Counter()
     for layer in described:
         kind, config = layer["class_name"], layer["config"]
-        wrong = [key for key, value in REQUIRED.get(kind, {}).items() if config.get(key, value) != value]
-        if wrong or config.get("activation", "linear") not in ACTIVATIONS:
-            raise UserError(f"it has no {kind} whose {wrong[0] if wrong else 'activation'} is that of {config['name']}")
+        _check_supported(kind, config)
         if kind in WEIGHTED:
             name = WEIGHTED[kind]
             variables = weights[f"layers/{name}{f'_{met[name]}' if met[name] else ''}/vars"]
@@ -70,20 +83,25 @@ def _read_layers(described: list[dict[str, Any]], weights: h5py.File) -> list[La
             layers.append({"kind": "max_pooling2d"})
         elif kind == "Reshape":
             layers.append({"kind": "reshape", "shape": config["target_shape"]})
-        elif kind not in SKIPPED:
-            raise UserError(f"it cannot compute a layer {kind}, such as {config['name']}")
     return layers
+
+
+def _check_supported(kind: str, config: dict[str, Any]) -> None:
+    if kind not in SUPPORTED:
+        raise UserError(f"it cannot compute {config['name']}, a layer {kind}")
+    for key, allowed in SUPPORTED[kind].items():
+        if config[key] not in allowed:
+            raise UserError(f"it cannot compute {config['name']}, a layer {kind} with {key} {config[key]}")
 
 
 def quantize(weights: np.ndarray) -> tuple[np.ndarray, float]:
     """Return ``weights`` as int16 multiples of a step, and the step.
 
-    A large array has 1,024 steps per root mean square: what is then left of 16 bits compresses to 12. A small array
-    has all 16.
+    The step is the finest that int16 allows, but an array of n weights has at most ``RESOLUTION`` / n steps per root
+    mean square: the errors of many weights add up to little, and what is left of 16 bits compresses well.
     """
-    step = np.abs(weights).max() / INT16_MAX
-    if weights.size > LARGE:
-        step = max(step, np.sqrt(np.mean(weights**2)) / STEPS_PER_RMS)
+    root_mean_square = np.sqrt(np.mean(np.square(weights)))
+    step = max(np.abs(weights).max() / INT16_MAX, root_mean_square * weights.size / RESOLUTION)
     step = float(np.float32(step)) or 1.0
     return np.clip(np.rint(weights / step), -INT16_MAX, INT16_MAX).astype(np.int16), step
 
@@ -109,4 +127,5 @@ def pack(networks: Mapping[str, list[Layer]], images: np.ndarray) -> tuple[bytes
         for name, layers in networks.items()
     }
     planes = np.concatenate(arrays).astype("<i2").view(np.uint8).reshape(-1, 2).T
-    return zlib.compress(planes.tobytes() + images.tobytes(), 9), described
+    compressor = zlib.compressobj(level=9, strategy=zlib.Z_RLE)  # weights do not repeat: to look for it costs bits
+    return compressor.compress(planes.tobytes() + images.tobytes()) + compressor.flush(), described

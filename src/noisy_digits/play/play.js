@@ -90,6 +90,7 @@ function clearPad() {
   ink.fillStyle = "black";
   ink.fillRect(0, 0, pad.width, pad.height);
   $("digit").value = "";
+  $("hint").hidden = false;
 }
 
 /** Draw from where the pen was to where the event is. */
@@ -103,6 +104,7 @@ function drawTo(event) {
   ink.moveTo(...(pen ?? to));
   ink.lineTo(...to);
   ink.stroke();
+  $("hint").hidden = true;
   pen = to;
 }
 
