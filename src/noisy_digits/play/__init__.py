@@ -4,8 +4,6 @@ project.yml names this package as its ``extra_page``.
 """
 
 import base64
-import hashlib
-import json
 import sys
 from importlib import resources
 from pathlib import Path
@@ -17,6 +15,7 @@ from noisy_digits.errors import UserError
 from noisy_digits.play._networks import pack, read_network
 from noisy_digits.project import find_project_root
 from noisy_digits.reports._templates import TEMPLATES
+from noisy_digits.reports.compare import embed_json, hash_script
 from noisy_digits.results import dataset_name, find_runs, is_built
 
 TITLE = "Try it: draw a digit"
@@ -68,8 +67,8 @@ def render_page(collection: str, notices: list[str]) -> str | None:
         n_trials=readers.DIGITS_PER_LEVEL * len(readers.LEVELS),
         style=_read_source("play.css"),
         script=script,
-        script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        settings=json.dumps(settings, separators=(",", ":")).replace("<", "\\u003c"),
+        hashes=[hash_script(script)],
+        settings=embed_json(settings),
         packed=base64.b64encode(packed).decode(),
     )
 
