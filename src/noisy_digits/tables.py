@@ -3,7 +3,6 @@
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,7 +59,7 @@ def metric_summary(summary: pd.DataFrame, caption: str) -> Table:
 
     A single metric has no column; its name heads that of the means.
     """
-    intervals = ["needs replicates" if row.n == 1 else _describe_interval(row) for row in summary.itertuples()]
+    intervals = [_describe_interval(Summary(*values)) for values in summary[_FIELDS].itertuples(index=False)]
     frame = summary.drop(columns=["ci_low", "ci_high"])
     labels = [*_key_columns(summary), "metric"]
     frame[labels] = frame[labels].map(format_label)
@@ -73,8 +72,10 @@ def metric_summary(summary: pd.DataFrame, caption: str) -> Table:
     return Table(frame.rename(columns=names), caption)
 
 
-def _describe_interval(row: Any) -> str:
-    return format_interval(row.ci_low, row.ci_high) if row.std else "constant"
+def _describe_interval(summary: Summary) -> str:
+    if summary.n == 1:
+        return "needs replicates"
+    return format_interval(*summary.interval) if summary.std else "constant"
 
 
 def grid_summary(summary: pd.DataFrame, metrics: Sequence[str], caption: str) -> Table:
