@@ -292,7 +292,7 @@ def test_a_grid_of_images_is_stored_without_colors_and_with_the_pixels_that_were
 
 
 def test_a_figure_with_colors_keeps_them():
-    data, _ = DRAWN["heatmaps"]()._repr_mimebundle_()
+    data, _ = DRAWN["loss_map"]()._repr_mimebundle_()
     assert Image.open(io.BytesIO(data["image/png"])).mode == "RGB"
 
 

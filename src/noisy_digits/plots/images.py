@@ -137,17 +137,19 @@ def heatmaps(panels: Mapping[str, pd.DataFrame], labels: tuple[str, str], quanti
     All tables have the same columns. ``labels`` names rows and columns; ``quantity`` names the numbers with their unit.
     """
     n_rows, n_columns = (max(table.shape[axis] for table in panels.values()) for axis in (0, 1))
-    figure = Figure(figsize=(0.72 * n_columns + 2.5, (0.4 * n_rows + 0.6) * len(panels) + 1.3))
+    figure = Figure(figsize=(0.58 * n_columns + 2.5, (0.34 * n_rows + 0.6) * len(panels) + 1.3))
     drawn = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
     for axes, (name, table) in zip(drawn, panels.items(), strict=True):
-        image = axes.imshow(table, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+        image = axes.imshow(table, vmin=0, vmax=1, cmap="viridis", aspect="auto", interpolation="none")
         for (row, column), value in np.ndenumerate(table.to_numpy()):
             color = "black" if value > 0.5 else "white"
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=color)
-        axes.set_xticks(range(table.shape[1]), map(format_label, table.columns), rotation=40, ha="right")
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize=9)
+        names = list(map(format_label, table.columns))
+        turned = {"rotation": 40, "ha": "right"} if max(map(len, names)) > 4 else {}
+        axes.set_xticks(range(len(names)), names, **turned)
         axes.set_yticks(range(len(table)), map(format_label, table.index))
         axes.grid(visible=False)
         axes.set(title=name, ylabel=labels[0])
     drawn[-1].set_xlabel(labels[1])
     figure.colorbar(image, ax=list(drawn), label=quantity)
-    return AltFigure(figure, _alt_text.describe_heatmaps(panels, labels, quantity), "image/png")
+    return AltFigure(figure, _alt_text.describe_heatmaps(panels, labels, quantity))
