@@ -39,8 +39,10 @@ def open_page(path: Path) -> dict:
     return open_pages([path])[0]
 
 
-def open_pages(paths: Iterable[Path]) -> list[dict]:
+def open_pages(paths: Iterable[Path], **settings) -> list[dict]:
     """What a browser, 400 px wide and offline, makes of each page; the test is skipped where there is none.
+
+    ``settings`` are those of Playwright's context, such as color_scheme="dark".
 
     requests: addresses asked for besides the page and data: URLs; console: errors and warnings logged;
     errors: uncaught exceptions; images: natural widths, px; formulas: (width, height) of every <math>, px;
@@ -48,7 +50,7 @@ def open_pages(paths: Iterable[Path]) -> list[dict]:
     lead nowhere; violations: what axe-core finds that is serious or critical, as (rule, first element).
     """
     with browser() as chromium:
-        context = chromium.new_context(viewport=NARROW)
+        context = chromium.new_context(**{"viewport": NARROW} | settings)
         context.set_offline(True)
         return [_open(context, Path(path).resolve().as_uri()) for path in paths]
 

@@ -1,8 +1,10 @@
 """The sample pages in a real browser, 400 px wide and offline."""
 
+from itertools import combinations
+
 import pytest
 
-from ..browser import open_page, open_pages
+from ..browser import browser, open_page, open_pages
 from .samples import PAGES
 
 
@@ -28,6 +30,33 @@ def test_pages_show_everything_and_ask_for_nothing(opened, name):
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_are_accessible(opened, name):
     assert opened[name]["violations"] == []
+
+
+def test_index_is_accessible_in_dark_colors(tmp_path):
+    path = tmp_path / "index.html"
+    path.write_text(PAGES["index"](), encoding="utf-8")
+    (found,) = open_pages([path], color_scheme="dark")
+    assert found["violations"] == []
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_marks_of_reported_numbers_lie_in_their_strip_and_do_not_overlap(tmp_path, width):
+    path = tmp_path / "index.html"
+    path.write_text(PAGES["index"](), encoding="utf-8")
+    with browser() as chromium:
+        page = chromium.new_page(viewport={"width": width, "height": 800})
+        page.goto(path.as_uri())
+        strip = page.locator(".strip").first.bounding_box()
+        marks = [mark.bounding_box() for mark in page.locator(".strip a use").all()]
+    assert len(marks) == 5
+    for mark in marks:
+        assert strip["x"] <= mark["x"]
+        assert mark["x"] + mark["width"] <= strip["x"] + strip["width"]
+        assert strip["y"] <= mark["y"]
+        assert mark["y"] + mark["height"] <= strip["y"] + strip["height"]
+    centers = [(mark["x"] + mark["width"] / 2, mark["y"] + mark["height"] / 2) for mark in marks]
+    for (x, y), (other_x, other_y) in combinations(centers, 2):
+        assert max(abs(x - other_x), abs(y - other_y)) >= 12  # the size of a mark
 
 
 def test_page_shows_its_formulas(opened):

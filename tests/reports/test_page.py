@@ -257,7 +257,6 @@ def test_shrink_figure_narrows_a_picture_and_keeps_its_tones(mode, small_mode):
     image, expected = (Image.open(io.BytesIO(figure.content)) for figure in (small, narrow))
     assert (image.size, image.mode, small.alt) == ((SMALL_WIDTH, 50), small_mode, wide.alt)
     assert np.abs(np.asarray(image.convert(mode)) - np.asarray(expected, int)[:50]).max() < 16
-    assert len(small.content) < len(wide.content)
     assert shrink_figure(narrow) is narrow
 
 

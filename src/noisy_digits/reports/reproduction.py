@@ -9,7 +9,7 @@ EDGE = 4.3
 """Distance in half widths from the middle of a strip to its edge."""
 MARK_WIDTH = 0.28
 """Distance in half widths at which two marks do not overlap on a narrow screen."""
-MARK_HEIGHT = 13
+MARK_HEIGHT = 14
 """Height of a mark in a stack, in CSS pixels."""
 
 
