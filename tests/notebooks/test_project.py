@@ -44,7 +44,7 @@ def index(quick):
 def test_the_quick_build_makes_a_page_for_every_grid_point(quick):
     reports = quick / "reports" / COLLECTION
     pages = {str(page.relative_to(reports)).removesuffix(".html") for page in reports.rglob("*.html")}
-    assert pages == {run.path for run in plan_runs(quick, "quick", dataset="digits")} | {"index", "compare"}
+    assert pages == {run.path for run in plan_runs(quick, "quick", dataset="digits")} | {"index", "compare", "play"}
 
 
 def test_a_run_records_which_device_trained(quick):

@@ -164,7 +164,7 @@ def test_only_the_script_of_the_page_runs(chromium, made, tmp_path):
     script = re.search(r"<script>(.*?)</script>", html, re.DOTALL)
     assert script
     digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
-    assert policy == f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+    assert policy == f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:"
     changed = tmp_path / "changed.html"
     changed.write_text(html.replace("</main>", "</main><script>document.title = 'changed'</script>"), encoding="utf-8")
     messages = []

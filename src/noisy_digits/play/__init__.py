@@ -28,7 +28,7 @@ NETWORKS = {
 }
 """The networks of the page by name: what it calls them, and the notebook and the grid point that trained them."""
 SEED = 0
-DIGITS_PER_CLASS = 16
+DIGITS_PER_CLASS = 12
 
 
 def render_page(collection: str, notices: list[str]) -> str | None:

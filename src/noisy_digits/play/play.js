@@ -146,7 +146,16 @@ function listDigits() {
   $("digit").value = 0;
 }
 
+/** Compute everything a few times: the first ones are slow, until the browser has compiled them. */
+function warmUp() {
+  for (let i = 0; i < 5; i++) for (const denoise of Object.values(DENOISERS)) {
+    const denoised = denoise(DIGITS[0].image);
+    for (const name of Object.keys(READERS)) compute(NETWORKS[name], denoised);
+  }
+}
+
 load().then(() => {
+  warmUp();
   clearPad();
   listDigits();
   listenToPad();
