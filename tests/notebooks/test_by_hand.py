@@ -24,7 +24,7 @@ COMPARISONS = (
     pytest.param("denoising/2d_l2_compare", marks=WAITS),
     "denoising/4c_compare_denoisers",
     "beyond/2_transfer_compare",
-    "beyond/4_resampling_compare",
+    pytest.param("beyond/4_resampling_compare", marks=WAITS),
     "beyond/5_human_limit",
 )
 """The notebooks that compute what they record from the results of others."""
