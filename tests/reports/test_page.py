@@ -6,15 +6,18 @@ import re
 from urllib.parse import unquote
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbformat import v4
 from PIL import Image
 
+from noisy_digits import plots
 from noisy_digits.reports.figures import (
     SMALL_WIDTH,
     Figure,
+    compact_svg,
     find_answer,
     first_figure,
     read_notebook,
@@ -22,6 +25,7 @@ from noisy_digits.reports.figures import (
     shrink_figure,
 )
 
+from ..browser import browser
 from .samples import (
     ARGUMENTS,
     PAGES,
@@ -268,9 +272,41 @@ def draw_png(mode, width):
     return Figure("image/png", file.getvalue(), "tones")
 
 
-def test_shrink_figure_leaves_svg_as_it_is():
-    figure = Figure("image/svg+xml", SVG.encode(), "a line")
-    assert shrink_figure(figure) is figure
+def test_compact_svg_keeps_what_is_drawn():
+    svg = """<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE svg>
+<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="9pt">
+ <metadata>\n made today </metadata>
+ <defs><path id="m1" d="M 0.123456 3.5" style="stroke: #0072b2"/></defs>
+ <g id="line_1"><use xlink:href="#m1" x="40.904224" style="fill: none; stroke: #0072b2"/></g>
+ <text x="1.25" style="stroke: #0072b2" transform="scale(0.0156)">0.98765 "a"</text>
+</svg>
+"""
+    assert compact_svg(svg) == (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="9pt">'
+        "<style>.s0{stroke: #0072b2}.s1{fill: none; stroke: #0072b2}</style>"
+        '<defs><path id="m1" d="M 0.12 3.5" class="s0"/></defs>'
+        '<g><use xlink:href="#m1" x="40.90" class="s1"/></g>'
+        '<text x="1.25" class="s0" transform="scale(0.0156)">0.98765 "a"</text></svg>'
+    )
+    assert compact_svg(compact_svg(svg)) == compact_svg(svg)
+
+
+def test_shrink_figure_draws_the_same_with_fewer_characters():
+    x = np.arange(5)
+    points = pd.DataFrame({"x": x, "metric": "accuracy", "mean": x / 7, "std": 0.01, "n": 3, "ci_low": 0, "ci_high": 1})
+    svg, metadata = plots.sweep(points, "x", "accuracy", xlabel="x")._repr_mimebundle_()
+    drawn = Figure("image/svg+xml", svg["image/svg+xml"].encode(), metadata["image/svg+xml"]["alt"])
+    small = shrink_figure(drawn)
+    assert len(small.url) < 0.7 * len(drawn.url)
+    with browser() as chromium:
+        page = chromium.new_page()
+        pictures = []
+        for figure in (drawn, small):
+            page.set_content(f'<img src="{figure.url}" style="width: 600px">')
+            pictures.append(np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("L"), int))
+    assert pictures[0].min() < 50
+    assert np.abs(pictures[0] - pictures[1]).mean() < 0.2
 
 
 def test_read_notebook_gives_none_for_a_file_that_was_cut_off(tmp_path):
