@@ -186,7 +186,7 @@ BAD = {
     "a claim off the grid": ("order: 1", f"order: 1\n{CLAIM}}}".replace("scale:", "scal:"), r"at\.scal: neither in the grid nor a"),
     "a claim that pools a column": ("order: 1", f"order: 1\n{CLAIM}}}".replace("{scale: 0.5}", "{}"), r"at: \{\} does not give its scale; add it"),
     "a claim with an empty region": ("order: 1", f"order: 1\n{CLAIM}, greater_than: 1.0}}", r"the first below the second"),
-    "a cause that is not run": ("original_recipe: as_submitted", f"original_recipe: as_submitted\n{CLAIM}, cause: {{mistake: x, alone: other}}}}", r"cause: 1_measure does not run other"),
+    "a cause that is not run": ("original_recipe: as_submitted", f"original_recipe: as_submitted\n{CLAIM}, cause: {{mistake: x, alone: other}}}}", r"claims.falls: 1_measure does not run other"),
     "an extra grid of other parameters": ("    n_seeds: 2", "    n_seeds: 2\n    extra_grids: [{recipe: [corrected]}]", r"extra_grids: \['recipe'\] must be the parameters of the grid, \['recipe', 'scale'\]"),
     "an extra grid beyond its limits": ("    n_seeds: 2", "    n_seeds: 2\n    extra_grids: [{recipe: [corrected], scale: [-1.0]}]", r"grid\.scale: -1\.0: .*greater than or equal to 0"),
     "a mistake that pools a column": ("    reported:", "    mistakes: [{mistake: m, metrics: [a], at: {recipe: as_submitted}, without: {recipe: corrected}}]\n    reported:", r"mistakes: m: at: .*does not give its scale; add it"),
