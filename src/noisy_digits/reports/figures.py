@@ -32,9 +32,9 @@ class Figure:
 
     @property
     def url(self) -> str:
-        """Return the image as a data: URL. SVG is percent-encoded, which is smaller than base64."""
+        """Return the image as a data: URL. SVG is compacted and percent-encoded, which is smaller than base64."""
         if self.mime == "image/svg+xml":
-            svg = " ".join(self.content.decode().split())
+            svg = " ".join(compact_svg(self.content.decode()).split())
             return f"data:{self.mime},{quote(svg, safe=' !$()*,/:;=?@')}"
         return f"data:{self.mime};base64,{b64encode(self.content).decode()}"
 
@@ -70,8 +70,12 @@ def read_outputs(folder: Path) -> list[tuple[NotebookNode, NotebookNode]]:
 
 
 def first_figure(outputs: Outputs) -> Figure | None:
-    """Return the first figure among outputs, None if there is none. Raises ValueError if it has no alt text."""
-    return next(filter(None, (read_figure(output, cell) for output, cell in outputs)), None)
+    """Return the first chart among outputs, or else the first image; None if there is none.
+
+    Raises ValueError if one has no alt text.
+    """
+    figures = list(filter(None, (read_figure(output, cell) for output, cell in outputs)))
+    return next((figure for figure in figures if figure.mime == "image/svg+xml"), figures[0] if figures else None)
 
 
 def find_answer(outputs: Outputs) -> str | None:
@@ -87,10 +91,10 @@ def is_answer(output: NotebookNode) -> bool:
 def shrink_figure(figure: Figure) -> Figure:
     """Return a figure for the index, in fewer bytes: a PNG has at most ``SMALL_WIDTH`` pixels across.
 
-    The colors of a narrowed PNG are reduced to 256, which makes it four times as small; for SVG see ``compact_svg``.
+    The colors of a narrowed PNG are reduced to 256, which makes it four times as small.
     """
     if figure.mime != "image/png":
-        return replace(figure, content=compact_svg(figure.content.decode()).encode())
+        return figure
     image, file = Image.open(BytesIO(figure.content)), BytesIO()
     if image.width <= SMALL_WIDTH:
         return figure
