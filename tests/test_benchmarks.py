@@ -12,9 +12,12 @@ def test_copy_with_grid_plans_as_many_runs_as_asked_of_one_step_each(tmp_path):
     assert {(run.parameters["epochs"], run.parameters["n_seeds"]) for run in runs} == {(1, 1)}
 
 
-def test_copy_with_one_epoch_plans_two_seeds_of_one_epoch_on_all_images(tmp_path):
+def test_copy_with_one_epoch_plans_two_seeds_of_one_epoch_on_as_many_images_as_in_full(tmp_path):
     building.copy_with_one_epoch(tmp_path)
     trained = [run for run in plan_runs(tmp_path, "quick", dataset="mnist") if "n_seeds" in run.parameters]
     assert {run.parameters["n_seeds"] for run in trained} == {2}
     assert {run.parameters.get("epochs", 1) for run in trained} == {1}
-    assert {run.parameters.get("train_size", 60_000) for run in trained} == {60_000}
+    whole = {run.path: run.parameters.get("train_size") for run in plan_runs(building.ROOT, "full", dataset="mnist")}
+    assert {run.path: run.parameters.get("train_size") for run in trained} == {
+        run.path: whole[run.path] for run in trained
+    }

@@ -75,7 +75,7 @@ def descendants(process):
 
 
 def test_build_makes_every_result_every_page_the_plan_and_the_index(built):
-    assert len(timestamps(built)) == 2 * 5 + 1
+    assert len(timestamps(built)) == 2 * 5 + 2
     rows = read_rows(built)
     assert len(rows) == 4
     assert list(rows[0]) == ["assignment", "notebook", "recipe", "scale", "seed", "metric", "value"]
@@ -182,7 +182,8 @@ def test_a_csv_file_of_a_notebooks_name_is_an_input_of_its_runs(built):
     before = timestamps(built)
     (built / "notebooks/toy/2_summary.csv").write_text("a\n")
     assert build(built).returncode == 0
-    assert made_since(built, before) == {"toy/2_summary/metrics.json", "toy/2_summary.html", "index.html"}
+    made = {"toy/2_summary/metrics.json", "toy/2_summary.html", "index.html", "compare.html"}
+    assert made_since(built, before) == made
 
 
 def test_a_deleted_page_is_made_again(built):
