@@ -8,8 +8,8 @@ from pydantic import Field
 from noisy_digits._yaml import StrictModel, read_model
 from noisy_digits.errors import UserError
 
-WRITTEN = ("reports", "results", "README.md")
-"""What builds and publications write into a repository; their revision is that of everything else."""
+COMPUTES = ("notebooks", "params", "project.yml", "src", "requirements.lock")
+"""What decides the results and pages of a project; tests, documents and what builds write do not."""
 
 
 class Project(StrictModel):
@@ -53,12 +53,12 @@ def read_project(root: Path) -> Project:
 
 
 def read_revision(root: Path | None = None) -> str | None:
-    """Return the last git revision at which the project changed, with "+" if its files differ from that.
+    """Return the last git revision that changed what the project computes, with "+" if files differ from it.
 
-    ``root`` is a folder of the repository (the working directory). What a build writes, ``WRITTEN``, does not count.
-    Returns None outside of a git repository.
+    ``root`` is a folder of the repository (the working directory). Only ``COMPUTES`` counts. Returns None outside of a
+    git repository.
     """
-    paths = [":(top)", *(f":(top,exclude){name}" for name in WRITTEN)]
+    paths = [f":(top){name}" for name in COMPUTES]
     try:
         revision = _git(root, "log", "-1", "--format=%h", "--", *paths)
         changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", *paths)

@@ -56,6 +56,7 @@ def test_read_revision_is_that_of_what_computes(published):
     revision = read_revision(published)
     (published / "results/digits-quick/results.csv").write_text("")
     (published / "reports/digits-quick/index.html").write_text("")
+    (published / "README.md").write_text("# Toy\n")
     assert read_revision(published) == revision
     commit(published, "Change what a build writes")
     assert read_revision(published) == revision

@@ -267,6 +267,12 @@ def test_curves_of_different_length_are_drawn_as_far_as_they_go():
     assert drawn.figure.axes[0].get_yscale() == "log"
 
 
+@pytest.mark.parametrize(("n", "n_lines", "n_bands"), [(1, 4, 0), (5, 12, 0), (6, 2, 2)])
+def test_learning_curves_draw_many_seeds_as_a_band(n, n_lines, n_bands):
+    loss, _ = plots.learning_curves([HISTORY] * n).figure.axes
+    assert (len(loss.lines), len(loss.collections)) == (n_lines, n_bands)
+
+
 def test_learning_curves_have_the_last_validation_value_in_the_title():
     drawn = plots.learning_curves([HISTORY])
     assert left_titles(drawn) == ["validation loss 1.5000 at the end", "validation accuracy 0.8000 at the end"]

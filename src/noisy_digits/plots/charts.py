@@ -19,6 +19,9 @@ from noisy_digits.stats import Summary
 if TYPE_CHECKING:
     from noisy_digits.training import History
 
+MOST_LINES = 5
+"""Replicates that are drawn as lines of their own, at most."""
+
 
 @styled
 def sweep(
@@ -186,7 +189,8 @@ def forest_plot(ours: Mapping[str, Summary], theirs: Mapping[str, float], xlabel
 def learning_curves(histories: Sequence["History"]) -> AltFigure:
     """Draw training and validation loss, and accuracy if there is one, against the epoch.
 
-    A thin line is one seed, a thick one the mean over seeds. If a training diverged, losses are on a logarithmic axis.
+    A thin line is one seed, a thick one the mean over seeds; for more than ``MOST_LINES`` seeds a band is one standard
+    deviation to each side. If a training diverged, losses are on a logarithmic axis.
     """
     quantities = [quantity for quantity in ("loss", "accuracy") if f"train_{quantity}" in histories[0].curves]
     figure = Figure(figsize=(4.3 * len(quantities), 3.6))
@@ -207,7 +211,7 @@ def learning_curves(histories: Sequence["History"]) -> AltFigure:
 
 @styled
 def epoch_curves(curves: Mapping[str, Sequence[Sequence[float]]], ylabel: str, *, logy: bool = False) -> AltFigure:
-    """Draw values recorded after every epoch. A thin line is a replicate, a thick one the mean over replicates.
+    """Draw values recorded after every epoch, replicates and their mean as in ``learning_curves``.
 
     ``curves`` gives by legend the replicates, each one value per epoch; their lengths may differ.
     """
@@ -257,12 +261,20 @@ def _draw_band(axes: Axes, place: int, legend: str, replicates: np.ndarray) -> N
 
 
 def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, pd.Series]:
-    """Draw replicates and means; return by legend the mean, over those that got so far, at every epoch."""
+    """Draw replicates and means; return by legend the mean, over those that got so far, at every epoch.
+
+    More replicates than ``MOST_LINES`` are drawn as a band, one standard deviation to each side of their mean.
+    """
     means = {}
     for place, (legend, replicates) in enumerate(curves.items()):
         table = pd.concat([pd.Series(replicate, dtype=float) for replicate in replicates], axis=1)
         means[legend], epochs = table.mean(axis=1), np.arange(1, len(table) + 1)
-        axes.plot(epochs, table, color=series_color(place), alpha=0.35, linewidth=0.8)
+        if len(replicates) > MOST_LINES:
+            std = table.std(axis=1)
+            band = {"color": series_color(place), "alpha": 0.25, "linewidth": 0}
+            axes.fill_between(epochs, means[legend] - std, means[legend] + std, **band)
+        else:
+            axes.plot(epochs, table, color=series_color(place), alpha=0.35, linewidth=0.8)
         style = series_style(place) | {"markersize": 3.5, "markevery": max(1, len(epochs) // 10)}
         axes.plot(epochs, means[legend], label=legend, **style)
     axes.set(xlabel="epoch", xlim=(0.5, max([2, *map(len, means.values())]) + 0.5))
