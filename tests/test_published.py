@@ -4,6 +4,7 @@ import re
 import subprocess
 from html import unescape
 from pathlib import Path
+from statistics import median
 from urllib.parse import unquote
 
 import pandas as pd
@@ -131,6 +132,7 @@ def test_the_readme_shows_figures_of_the_pages():
     shown = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", README)
     assert len(shown) == 4
     assert all((REPOSITORY / path).is_file() for _, path in shown)
+    wait_for_the_second_edition()
     mimes = {suffix: mime for mime, suffix in IMAGE_SUFFIXES.items()}
     for alt, path in shown[1:]:
         file = REPOSITORY / path
@@ -149,4 +151,9 @@ def test_the_index_is_small():
 
 
 def test_the_publication_is_small():
-    assert sum(file.stat().st_size for file in REPORTS.rglob("*") if file.is_file()) <= 10e6
+    assert sum(file.stat().st_size for file in REPORTS.rglob("*") if file.is_file()) <= 12e6
+    wait_for_the_second_edition()
+    assert (REPORTS / "index.html").stat().st_size <= 400e3
+    assert (REPORTS / "compare.html").stat().st_size <= 600e3
+    assert (REPORTS / "play.html").stat().st_size <= 1.5e6
+    assert median(page.stat().st_size for page in REPORTS.rglob("*/*.html")) <= 150e3
