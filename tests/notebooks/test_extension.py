@@ -11,6 +11,8 @@ import nbformat
 import pytest
 import yaml
 
+from noisy_digits.noise import NOISES
+
 from ..conftest import FEW, REPOSITORY, copy_project, environment, keep_levels
 from .test_by_hand import run_all
 
@@ -121,7 +123,7 @@ def test_the_playground_offers_what_is_registered(extended):
     notebook = run_all(extended, "beyond/playground", **with_package(extended))
     widgets = notebook.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"].values()
     choices = [set(widget["state"]["_options_labels"]) for widget in widgets if "_options_labels" in widget["state"]]
-    assert {"gaussian", "salt_and_pepper", "speckle"} in choices
+    assert {*NOISES, "speckle"} in choices
     assert set(DENOISERS) in choices
     assert "LINEAR predicts" in json.dumps(notebook)
 

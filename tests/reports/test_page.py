@@ -292,6 +292,7 @@ def test_compact_svg_keeps_what_is_drawn():
         '<text x="1.25" class="s0" transform="scale(0.0156)">0.98765 "a"</text></svg>'
     )
     assert compact_svg(compact_svg(svg)) == compact_svg(svg)
+    assert compact_svg('<svg width="9"/>') == '<svg width="9"/>'
 
 
 def test_a_chart_in_a_page_is_drawn_the_same_with_fewer_characters():

@@ -120,6 +120,6 @@ def compact_svg(svg: str) -> str:
     svg = re.sub(r'\s(?:d|x|y)="[^"]*"', lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), svg)
     classes = {style: f"s{place}" for place, style in enumerate(dict.fromkeys(_STYLE.findall(svg)))}
     svg = _STYLE.sub(lambda match: f' class="{classes[match[1]]}"', svg)
-    rules = "".join(f".{name}{{{style}}}" for style, name in classes.items())
-    svg = re.sub(r"<svg[^>]*>", lambda match: f"{match[0]}<style>{rules}</style>", svg, count=1)
+    if rules := "".join(f".{name}{{{style}}}" for style, name in classes.items()):
+        svg = re.sub(r"<svg[^>]*>", lambda match: f"{match[0]}<style>{rules}</style>", svg, count=1)
     return re.sub(r">\s+<", "><", svg).strip()
