@@ -12,7 +12,7 @@ from noisy_digits.pipeline.store import Collection
 from noisy_digits.project import read_revision
 from noisy_digits.reports.publication import check_publication
 
-from ..conftest import build, noisy_digits
+from ..conftest import build, make_toy, noisy_digits
 
 COLLECTION = Collection("digits", "quick")
 PARAMS = "params/toy.yml"
@@ -28,23 +28,32 @@ def commit(root, subject):
     git(root, "commit", "--quiet", "--message", subject)
 
 
-def publish(toy, tmp_path, questions=""):
-    """Build a toy project at a clean revision, commit its results and pages, and clone it."""
+def publish(root, questions=""):
+    """Build a toy project at a clean revision, and commit its results and pages."""
     ignored = ("notebook.ipynb", ".snakemake", ".lock", "trainings", "__pycache__")
-    (toy / ".gitignore").write_text("\n".join(ignored))
-    (toy / PARAMS).write_text((toy / PARAMS).read_text() + questions)
-    git(toy, "init", "--quiet")
-    commit(toy, "Begin")
-    build(toy)
-    commit(toy, "Publish")
-    clone = tmp_path / "clone"
-    git(tmp_path, "clone", "--quiet", str(toy), str(clone))
-    return clone
+    (root / ".gitignore").write_text("\n".join(ignored))
+    (root / PARAMS).write_text((root / PARAMS).read_text() + questions)
+    git(root, "init", "--quiet")
+    commit(root, "Begin")
+    build(root)
+    commit(root, "Publish")
+    return root
+
+
+def clone(origin, target):
+    git(target.parent, "clone", "--quiet", str(origin), str(target))
+    return target
+
+
+@pytest.fixture(scope="session")
+def origin(tmp_path_factory):
+    return publish(make_toy(tmp_path_factory.mktemp("origin") / "toy project"))
 
 
 @pytest.fixture
-def published(toy, tmp_path):
-    return publish(toy, tmp_path)
+def published(origin, tmp_path):
+    """A clone of a toy project that was built and committed."""
+    return clone(origin, tmp_path / "clone")
 
 
 def made(root):
@@ -106,9 +115,9 @@ def test_a_published_run_without_its_models_is_kept_while_nothing_needs_them(pub
 
 def test_a_published_run_is_made_again_if_the_index_takes_an_answer_from_it(toy, tmp_path):
     question = "questions:\n  T.1: {asked: How large?, notebook: 1_measure, figure: false}\n"
-    clone = publish(toy, tmp_path, question)
-    assert not settle(clone)[1]
-    assert (clone / "results/digits-quick/toy/2_summary/metrics.json").is_file()
+    asked = clone(publish(toy, question), tmp_path / "clone")
+    assert not settle(asked)[1]
+    assert (asked / "results/digits-quick/toy/2_summary/metrics.json").is_file()
 
 
 def test_a_published_run_without_a_page_is_made_again(published):
