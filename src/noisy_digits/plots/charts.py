@@ -224,9 +224,7 @@ def epoch_curves(curves: Mapping[str, Sequence[Sequence[float]]], ylabel: str, *
 
 
 @styled
-def curve_grid(
-    curves: Mapping[tuple[str, str], Mapping[str, np.ndarray]], ylabel: str, *, logy: bool = False
-) -> AltFigure:
+def curve_grid(curves: Mapping[tuple[str, str], Mapping[str, np.ndarray]], ylabel: str) -> AltFigure:
     """Draw curves over epochs as small multiples, one panel per (row, column), all on the same axes.
 
     ``curves`` gives for each panel the replicates by legend, an array (n_seeds, n_epochs) each, NaN where a replicate
@@ -237,9 +235,12 @@ def curve_grid(
     grid = figure.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
     for (row, name), (column, title) in product(enumerate(rows), enumerate(columns)):
         axes = grid[row, column]
-        axes.set(yscale="log" if logy else "linear", visible=(name, title) in curves)
+        axes.set_visible((name, title) in curves)
         for place, (legend, replicates) in enumerate(curves.get((name, title), {}).items()):
-            _draw_band(axes, place, legend, replicates)
+            table = pd.DataFrame(replicates.T, index=np.arange(1, replicates.shape[1] + 1))
+            _draw_band(axes, place, table)
+            style = series_style(place) | {"marker": None, "linewidth": 1.4}
+            axes.plot(table.index, table.mean(axis=1), label=legend, **style)
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     for axes, title in zip(grid[0], columns, strict=True):
         axes.set_title(title, fontsize=10)
@@ -251,13 +252,10 @@ def curve_grid(
     return AltFigure(figure, _alt_text.describe_curve_grid(curves, ylabel))
 
 
-def _draw_band(axes: Axes, place: int, legend: str, replicates: np.ndarray) -> None:
-    table = pd.DataFrame(replicates)
-    mean, std = table.mean(), table.std().fillna(0)
-    style = series_style(place) | {"marker": None, "linewidth": 1.4}
-    epochs = np.arange(1, len(mean) + 1)
-    axes.fill_between(epochs, mean - std, mean + std, color=style["color"], alpha=0.25, linewidth=0)
-    axes.plot(epochs, mean, label=legend, **style)
+def _draw_band(axes: Axes, place: int, table: pd.DataFrame) -> None:
+    """Shade one standard deviation to each side of the mean of replicates: a row per epoch, a column per replicate."""
+    mean, std = table.mean(axis=1), table.std(axis=1).fillna(0)
+    axes.fill_between(table.index, mean - std, mean + std, color=series_color(place), alpha=0.25, linewidth=0)
 
 
 def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, pd.Series]:
@@ -268,11 +266,10 @@ def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[Sequence[float]]]) ->
     means = {}
     for place, (legend, replicates) in enumerate(curves.items()):
         table = pd.concat([pd.Series(replicate, dtype=float) for replicate in replicates], axis=1)
-        means[legend], epochs = table.mean(axis=1), np.arange(1, len(table) + 1)
+        epochs = table.index = np.arange(1, len(table) + 1)
+        means[legend] = table.mean(axis=1)
         if len(replicates) > MOST_LINES:
-            std = table.std(axis=1)
-            band = {"color": series_color(place), "alpha": 0.25, "linewidth": 0}
-            axes.fill_between(epochs, means[legend] - std, means[legend] + std, **band)
+            _draw_band(axes, place, table)
         else:
             axes.plot(epochs, table, color=series_color(place), alpha=0.35, linewidth=0.8)
         style = series_style(place) | {"markersize": 3.5, "markevery": max(1, len(epochs) // 10)}
