@@ -62,7 +62,7 @@ class Case:
 
     def count_steps(self, run: Run) -> int:
         """Return how many steps of this case a run trains, over all its seeds."""
-        if not run.path.startswith(self.runs):
+        if not f"{run.path}/".startswith(tuple(f"{folder}/" for folder in self.runs)):
             return 0
         settings = run.parameters
         images = settings["n_per_class"] * 10 if "n_per_class" in settings else settings["train_size"]

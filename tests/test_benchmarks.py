@@ -1,6 +1,7 @@
 """The projects that the benchmarks build."""
 
 from benchmarks import building
+from benchmarks.training import CASES
 from noisy_digits.pipeline.plan import plan_runs
 
 
@@ -21,3 +22,11 @@ def test_copy_with_one_epoch_plans_two_seeds_of_one_epoch_on_as_many_images_as_i
     assert {run.path: run.parameters.get("train_size") for run in trained} == {
         run.path: whole[run.path] for run in trained
     }
+
+
+def test_count_steps_counts_the_runs_of_a_folder_and_not_those_of_a_folder_whose_name_goes_on():
+    steps = {
+        run.path: CASES["W4 CNN, Adam"].count_steps(run) for run in plan_runs(building.ROOT, "full", dataset="mnist")
+    }
+    assert {path.split("/")[1] for path, count in steps.items() if count} == {"3_augmentation"}
+    assert "depth/3_augmentation_compare" in steps
