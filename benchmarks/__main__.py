@@ -214,8 +214,9 @@ def predict_build(measured: dict[str, Steps], seconds_per_run: float) -> str:
         hours = (trained + len(plan) * seconds_per_run) / 3600
         times.append(f"{hours:.1f} hours in {'bfloat16' if way == BFLOAT16 else 'float32'}")
     return (
-        f"From these: the {len(plan)} runs of `make reports DATASET=mnist`, with all seeds, take\n"
-        f"{' or '.join(times)}, plus what denoisers and summaries compute.\n\n"
+        f"From these: the {len(plan)} runs of `make reports DATASET=mnist`, with all seeds of these trainings, take\n"
+        f"{' or '.join(times)}. What denoisers and summaries compute, and what else `depth` and `beyond`\n"
+        "train, comes on top.\n\n"
     )
 
 

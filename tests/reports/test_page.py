@@ -280,19 +280,21 @@ def test_compact_svg_keeps_what_is_drawn():
 <svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="9pt">
  <metadata>\n made today </metadata>
  <defs><path id="m1" d="M 0.123456 3.5" style="stroke: #0072b2"/></defs>
- <g id="line_1"><use xlink:href="#m1" x="40.904224" style="fill: none; stroke: #0072b2"/></g>
- <text x="1.25" style="stroke: #0072b2" transform="scale(0.0156)">0.98765 "a"</text>
+ <g id="line_1"><g clip-path="url(#m1)">
+  <use xlink:href="#m1" x="40.904224" style="fill: none; stroke: #0072b2"/>
+ </g></g>
+ <text x="1.25" style="stroke: #0072b2" transform="scale(0.0156)">0.98765 "it's"</text>
 </svg>
 """
     assert compact_svg(svg) == (
-        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="9pt">'
+        "<svg xmlns='http://www.w3.org/2000/svg' xmlns:xlink='http://www.w3.org/1999/xlink' width='9pt'>"
         "<style>.s0{stroke: #0072b2}.s1{fill: none; stroke: #0072b2}</style>"
-        '<defs><path id="m1" d="M 0.12 3.5" class="s0"/></defs>'
-        '<g><use xlink:href="#m1" x="40.90" class="s1"/></g>'
-        '<text x="1.25" class="s0" transform="scale(0.0156)">0.98765 "a"</text></svg>'
+        "<defs><path id='m1' d='M 0.1 3.5' class='s0'/></defs>"
+        "<g clip-path='url(#m1)'><use xlink:href='#m1' x='40.9' class='s1'/></g>"
+        "<text x='1.2' class='s0' transform='scale(0.0156)'>0.98765 \"it's\"</text></svg>"
     )
     assert compact_svg(compact_svg(svg)) == compact_svg(svg)
-    assert compact_svg('<svg width="9"/>') == '<svg width="9"/>'
+    assert compact_svg('<svg><text transform="rotate(-0 1.2 9)">a</text></svg>') == "<svg><text>a</text></svg>"
 
 
 def test_a_chart_in_a_page_is_drawn_the_same_with_fewer_characters():

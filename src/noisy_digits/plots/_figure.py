@@ -50,13 +50,14 @@ def _draw_svg(figure: Figure) -> str:
 
 
 def _draw_png(figure: Figure) -> bytes:
-    """Return a figure as PNG, with a single channel if it has no colors, which halves its size."""
+    """Return a figure as PNG; one without colors has a single channel of 16 tones, a third of the size."""
     figure.set_dpi(DPI)
     canvas, file = FigureCanvasAgg(figure), io.BytesIO()
     canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    gray = (pixels == pixels[..., :1]).all()
-    Image.fromarray(pixels[..., 0] if gray else pixels).save(file, "png", dpi=(DPI, DPI))
+    if (pixels == pixels[..., :1]).all():
+        pixels = np.round(pixels[..., 0] / 17).astype(np.uint8) * 17
+    Image.fromarray(pixels).save(file, "png", dpi=(DPI, DPI))
     return file.getvalue()
 
 
