@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from urllib.parse import quote, unquote
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from noisy_digits.reports.figures import (
 )
 
 from ..browser import browser
+from ..unit.test_plots import DRAWN
 from .samples import (
     ARGUMENTS,
     PAGES,
@@ -41,6 +43,7 @@ from .samples import (
     text_cells,
 )
 
+TEXT = "{http://www.w3.org/2000/svg}text"
 ANY_TEXT = st.text(max_size=60) | st.sampled_from(
     [
         "<script>alert(1)</script>",
@@ -294,7 +297,19 @@ def test_compact_svg_keeps_what_is_drawn():
         "<text x='1.2' class='s0' transform='scale(0.0156)'>0.98765 \"it's\"</text></svg>"
     )
     assert compact_svg(compact_svg(svg)) == compact_svg(svg)
+    assert compact_svg('<svg><g><g clip="a"/><g></g></g></svg>') == "<svg><g clip='a'/></svg>"
     assert compact_svg('<svg><text transform="rotate(-0 1.2 9)">a</text></svg>') == "<svg><text>a</text></svg>"
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_compact_svg_of_every_figure_is_well_formed_and_has_its_words(name):
+    data, _ = DRAWN[name]()._repr_mimebundle_()
+    if svg := data.get("image/svg+xml"):
+        words = [
+            ["".join("".join(text.itertext()).split()) for text in ElementTree.fromstring(each).iter(TEXT)]
+            for each in (svg, compact_svg(svg))
+        ]
+        assert words[0] == words[1]
 
 
 def test_a_chart_in_a_page_is_drawn_the_same_with_fewer_characters():

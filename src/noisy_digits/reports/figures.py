@@ -15,7 +15,7 @@ from PIL import Image
 IMAGE_SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
 """File suffixes of the images that a page shows, by MIME type; of two forms of one figure the first here is shown."""
 _STYLE = re.compile(r'\sstyle="([^"]*)"')
-_GROUP = re.compile(r"(<g>|<g [^>]*>|</g>)")
+_GROUP = re.compile(r"(<g>|<g [^>]*[^/]>|</g>)")
 _TAG = re.compile(r"<[^>]*>")
 _UNQUOTED = " !$'()*,/:;=?@"
 """What needs no percent in a data: URL that stands between double quotation marks."""
@@ -138,9 +138,10 @@ def compact_svg(svg: str) -> str:
 def _unwrap_groups(svg: str) -> str:
     """Return an SVG drawing without the groups that have no attributes."""
     kept, opened = [], []
-    for part in _GROUP.split(svg):
-        if part.startswith("<g"):
+    for place, part in enumerate(_GROUP.split(svg)):
+        is_tag = place % 2
+        if is_tag and part != "</g>":
             opened.append(part)
-        if (opened.pop() if part == "</g>" else part) != "<g>":
+        if not is_tag or (opened.pop() if part == "</g>" else part) != "<g>":
             kept.append(part)
     return "".join(kept)
