@@ -1,5 +1,6 @@
 """Measure what a build costs besides its trainings: noise, starting a run, memory, many runs, a page, nothing to do."""
 
+import math
 import os
 import shutil
 import subprocess
@@ -74,13 +75,17 @@ def copy_with_grid(folder: Path, n_points: int) -> None:
 
 
 def copy_with_one_epoch(folder: Path) -> None:
-    """Copy the whole project into ``folder``; its quick profile has two seeds of one epoch, on all images."""
+    """Copy the whole project into ``folder``; its quick profile has two seeds of one epoch, on all images.
+
+    With several draws of noise per image it has as many epochs as show each draw equally often.
+    """
     params = {}
     for source in (ROOT / "params").glob("*.yml"):
         params[source.name] = yaml.safe_load(source.read_text(encoding="utf-8"))
         for name, notebook in params[source.name]["notebooks"].items():
             known = read_parameters(ROOT / "notebooks" / source.stem / f"{name}.ipynb")
-            notebook["quick"] = {key: value for key, value in {"epochs": 1, "n_seeds": 2}.items() if key in known}
+            epochs = math.lcm(*notebook.get("fixed", {}).get("draw_counts", [1]))
+            notebook["quick"] = {key: value for key, value in {"epochs": epochs, "n_seeds": 2}.items() if key in known}
     copy_project(folder, params)
 
 
