@@ -13,17 +13,18 @@ ifneq ($(UNKNOWN),)
 $(error unknown variable $(UNKNOWN); known are DATASET, PROFILE, CORES, SEEDS, PRECISION, FRESH, PROFILE_DIR and PYTHON)
 endif
 
-# An activated conda environment (other than base) is used; otherwise a .venv of our own.
-ifneq ($(and $(CONDA_PREFIX),$(filter-out base,$(CONDA_DEFAULT_ENV))),)
-BIN := $(CONDA_PREFIX)/bin
-READY := conda
+# The container's environment is used, or an activated conda environment (other than base); otherwise a .venv of our own.
+NOISY_DIGITS_ENVIRONMENT ?= $(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX))
+ifneq ($(NOISY_DIGITS_ENVIRONMENT),)
+BIN := $(NOISY_DIGITS_ENVIRONMENT)/bin
+READY := installed
 else
 BIN := .venv/bin
 READY := .venv/.ready
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: conda help reports quick readme publish params-reference test test-all test-faults test-slurm lint format bench lab clean
+.PHONY: installed help reports quick readme publish params-reference test test-all test-faults test-slurm lint format bench lab clean
 
 help: ## print this help
 	@echo 'make TARGET [DATASET=auto|mnist|fashion_mnist|digits] [PROFILE=full|quick] [CORES=n] [SEEDS=n] [PRECISION=float32|mixed_bfloat16] [FRESH=1] [PROFILE_DIR=folder]'
@@ -78,7 +79,7 @@ clean: ## remove results and reports of every collection that git does not track
 	@rm -rf .snakemake
 	@git clean -fdXq results reports 2>/dev/null || rm -rf results reports/*/
 
-conda:
+installed:
 	@'$(BIN)/python' -c 'import noisy_digits._cli, snakemake' 2>/dev/null || { \
 	    '$(BIN)/python' -m pip install --quiet --require-hashes --requirement requirements.lock && \
 	    '$(BIN)/python' -m pip install --quiet --no-deps --no-build-isolation --editable .; }
