@@ -1,33 +1,31 @@
-"""The published study: its index, pages, README and results.csv agree with each other."""
+"""The published study: index, pages, README, results.csv, revision and version belong together."""
 
 import re
 import subprocess
+import tomllib
 from html import unescape
-from pathlib import Path
 from statistics import median
 from urllib.parse import unquote
 
 import pandas as pd
 import pytest
+import yaml
 
+from noisy_digits._files import read_metrics, read_plan, read_record
 from noisy_digits.pipeline.plan import plan_runs
+from noisy_digits.project import COMPUTES
 from noisy_digits.reports.figures import IMAGE_SUFFIXES, Figure
 from noisy_digits.stats import summarize
 
 from .browser import open_page
+from .conftest import REPOSITORY
 from .renaming import COLUMNS, NOTEBOOKS, SAMPLING
+from .study import REPORTS, RESULTS, as_committed, second_edition
 
-REPOSITORY = Path(__file__).parents[1]
-REPORTS, RESULTS = REPOSITORY / "reports/mnist", REPOSITORY / "results/mnist/results.csv"
-README = (REPOSITORY / "README.md").read_text()
-CHANGED = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", REPORTS, RESULTS], cwd=REPOSITORY, check=False)
-pytestmark = pytest.mark.skipif(
-    CHANGED.returncode == 1, reason="reports/mnist or results/mnist is not as committed: it holds a build of your own"
-)
-
-FIRST_EDITION_NOTEBOOK = "mlp_noise/2_training"
-"""A notebook whose name only the first edition has. While the published study has it, today's notebooks are not held
-against that study: it waits to be published again."""
+README, CHANGELOG = ((REPOSITORY / f"{name}.md").read_text() for name in ("README", "CHANGELOG"))
+REVISION = r'<th scope="row">revision</th><td>([^<]*)</td>'
+DECIMAL = r"\d+\.\d+"
+pytestmark = as_committed
 
 
 def index():
@@ -44,7 +42,7 @@ def measured():
     for page in map(rename_page, pages()):
         assignment, notebook, *point = page.split("/")
         grids[assignment, notebook] = [part.partition("~")[0] for part in point]
-    table = pd.read_csv(RESULTS, dtype=str, keep_default_na=False)
+    table = pd.read_csv(RESULTS / "results.csv", dtype=str, keep_default_na=False)
     runs = {}
     for row in table.to_dict("records"):
         names = row["assignment"], row["notebook"]
@@ -76,7 +74,7 @@ def shorten(part):
 
 def test_the_index_links_every_page():
     linked = {unquote(link) for link in re.findall(r'href="([^"#]+)\.html"', index())}
-    assert linked - {"compare"} == pages()
+    assert linked - {"compare", "play"} == pages()
     found = open_page(REPORTS / "index.html")
     assert (found["errors"], found["broken"], found["requests"]) == ([], [], [])
 
@@ -84,24 +82,32 @@ def test_the_index_links_every_page():
 def test_every_run_finished_and_every_claim_was_judged():
     body = index().partition("</style>")[2]
     assert body.count('class="ok"')
-    assert not re.search(r"not decided|not run|missing|failed|stale", body)
+    assert not re.search(r"not decided|not run|missing|failed|stale|No answer yet", body)
 
 
 def test_every_number_in_results_csv_belongs_to_a_page():
     assert measured().keys() <= set(map(run_key, pages()))
 
 
-def wait_for_the_second_edition():
-    """Skip a test while the published study is that of the first edition."""
-    if any(page.startswith(f"{FIRST_EDITION_NOTEBOOK}/") for page in pages()):
-        pytest.skip("the published study is that of the first edition; it has to be published again")
+@second_edition
+def test_results_csv_holds_the_metrics_of_every_run():
+    assert (REPORTS / "results.csv").read_bytes() == (RESULTS / "results.csv").read_bytes()
+    runs = [run.path for runs in (read_plan(RESULTS) or {}).values() for run in runs]
+    recorded = {run_key(path): list_numbers(read_metrics(RESULTS / path)) for path in runs}
+    assert {key: list_numbers(rows) for key, rows in measured().items()} == {
+        key: numbers for key, numbers in recorded.items() if numbers
+    }
 
 
+def list_numbers(rows):
+    return sorted((int(row["seed"]), row["metric"], float(row["value"])) for row in rows)
+
+
+@second_edition
 def test_the_numbers_on_the_index_are_summaries_of_results_csv():
-    wait_for_the_second_edition()
     summaries = {key: set(map(str, summarize_metrics(rows))) for key, rows in measured().items()}
     compared = 0
-    for row in re.split(r'<tr>|<p class="single"', index()):
+    for row in re.findall(r'<tr>.*?</tr>|<p class="single".*?</p>', index(), re.DOTALL):
         link, number = (
             re.search(r'href="([^"#]+)\.html"', row),
             re.search(r"[^\s>]+(?: ± (?:&lt; )?\S+)? \(n = \d+\)", row),
@@ -122,37 +128,101 @@ def summarize_metrics(rows):
 
 
 def test_the_readme_gives_the_verdicts_of_the_index():
-    judged = r'<th scope="row"><a href="[^"]*">([^<]*)</a></th>\s*<td>[^<]*</td><td><b>([^<]*)</b>([^<]*)</td>'
-    claims = [tuple(map(unescape, claim)) for claim in re.findall(judged, index())]
+    judged = r'<th scope="row"><a href="[^"]*">([^<]*)</a></th>\s*<td>([^<]*)</td>.*?<td><b>([^<]*)</b>([^<]*)</td>'
+    claims = [
+        (f"*{statement}*" if stated_in.endswith("a claim of ours") else statement, word, cause)
+        for statement, stated_in, word, cause in (map(unescape, claim) for claim in re.findall(judged, index()))
+    ]
     assert claims
     assert re.findall(r"(?m)^\| [^|]+ \| ([^|]+) \| \*\*([^|*]+)\*\*([^|]*) \|$", README) == claims
 
 
-def test_the_readme_shows_figures_of_the_pages():
+def pictures(below):
+    """Return alt text and path of the README's pictures in or not in the published reports."""
     shown = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", README)
-    assert len(shown) == 4
-    assert all((REPOSITORY / path).is_file() for _, path in shown)
-    wait_for_the_second_edition()
+    return [(alt, path) for alt, path in shown if path.startswith("reports/mnist/") is below]
+
+
+def test_the_readme_shows_pictures_and_figures_of_runs():
+    assert pictures(below=False)
+    assert all((REPOSITORY / path).is_file() for _, path in pictures(below=False))
+    planned = {run.path for run in plan_runs(REPOSITORY, "full", dataset="mnist")}
+    shown = {path.removeprefix("reports/mnist/").rpartition(".")[0] for _, path in pictures(below=True)}
+    assert shown
+    assert shown <= planned | pages()
+
+
+@second_edition
+def test_the_readme_shows_figures_of_the_pages():
     mimes = {suffix: mime for mime, suffix in IMAGE_SUFFIXES.items()}
-    for alt, path in shown[1:]:
+    for alt, path in pictures(below=True):
         file = REPOSITORY / path
         figure = Figure(mimes[file.suffix[1:]], file.read_bytes(), alt)
         assert figure.url in unescape(file.with_suffix(".html").read_text())
 
 
+@second_edition
+def test_every_number_in_the_readmes_findings_is_in_an_answer_that_they_link_to():
+    findings = re.findall(r"(?m)^- (.*\(reports/mnist/.*)$", README)
+    assert len(findings) == 5
+    for finding in findings:
+        linked = [REPOSITORY / unquote(path) for path in re.findall(r"\((reports/mnist/[^)]+\.html)\)", finding)]
+        answers = [re.search(r'<div class="answer".*?</div>', page.read_text(), re.DOTALL)[0] for page in linked]
+        numbers = re.findall(DECIMAL, re.sub(r"\]\([^)]*\)", "", finding))
+        assert numbers, finding
+        assert set(numbers) <= set(re.findall(DECIMAL, " ".join(answers))), finding
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) < 100
+
+
+@second_edition
+def test_index_pages_and_records_name_one_revision_without_a_plus():
+    (revision,) = re.findall(REVISION, index())
+    assert re.fullmatch("[0-9a-f]{7,}", revision)
+    assert {read_record(path.parent)["revision"] for path in RESULTS.rglob("run.json")} == {revision}
+    named = {page: re.findall(REVISION, (REPORTS / f"{page}.html").read_text()) for page in pages()}
+    assert {page: revisions for page, revisions in named.items() if revisions != [revision]} == {}
+
+
+@second_edition
+def test_the_revision_is_that_of_what_computes_where_the_study_was_committed():
+    if git("rev-parse", "--is-shallow-repository") == "true":
+        pytest.skip("this clone is without its history")
+    published = git("log", "-1", "--format=%H", "--", "reports/mnist/index.html")
+    assert git("log", "-1", "--format=%H", published, "--", *COMPUTES).startswith(re.search(REVISION, index())[1])
+
+
+def git(*arguments):
+    done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_changelog_citation_and_package_have_one_version():
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    assert yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())["version"] == version
+    heading = re.search(r"(?m)^## (.+)$", CHANGELOG)[1]
+    assert heading == re.sub(r"\.dev\d+$", " (in preparation)", version)
+
+
+@second_edition
+def test_the_changelog_names_the_revision_of_the_study_in_its_latest_version():
+    latest = re.search(r"(?ms)^## [\d.]+$(.*?)(?=^## |\Z)", CHANGELOG)[1]
+    assert f"revision `{re.search(REVISION, index())[1]}`" in latest
+
+
+@second_edition
 def test_the_published_runs_are_those_that_are_planned_today():
-    wait_for_the_second_edition()
     assert pages() <= {run.path for run in plan_runs(REPOSITORY, "full", dataset="mnist")}
-
-
-def test_the_index_is_small():
-    wait_for_the_second_edition()
-    assert (REPORTS / "index.html").stat().st_size <= 400e3
 
 
 def test_the_publication_is_small():
     assert sum(file.stat().st_size for file in REPORTS.rglob("*") if file.is_file()) <= 12e6
-    wait_for_the_second_edition()
+
+
+@second_edition
+def test_index_and_pages_are_small():
     assert (REPORTS / "index.html").stat().st_size <= 400e3
     assert (REPORTS / "compare.html").stat().st_size <= 600e3
     assert (REPORTS / "play.html").stat().st_size <= 1.5e6

@@ -9,8 +9,9 @@ import pytest
 
 from .conftest import REPOSITORY
 from .renaming import FIRST_EDITION, list_differences, read_results, rename_metric, rename_results
+from .study import IS_FIRST_EDITION, RESULTS
 
-PUBLISHED = REPOSITORY / "results/mnist/results.csv"
+PUBLISHED = RESULTS / "results.csv"
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,7 @@ def test_no_metric_of_the_published_study_has_a_coordinate_in_its_name():
     assert suspicious == ["level_at_accuracy"]
 
 
+@pytest.mark.skipif(not IS_FIRST_EDITION, reason="the published study is no longer that of the first edition")
 def test_the_published_numbers_are_those_of_the_first_edition():
     shown = subprocess.run(
         ["git", "show", f"{FIRST_EDITION}:results/mnist/results.csv"], cwd=REPOSITORY, capture_output=True, text=True
