@@ -128,14 +128,14 @@ def test_the_playground_offers_what_is_registered(extended):
     assert "LINEAR predicts" in json.dumps(notebook)
 
 
-README = (REPOSITORY / "README.md").read_text()
-EXAMPLE = re.search(r"```yaml\n(title: My assignment.*?)```", README, re.DOTALL)[1]
+CONTRIBUTING = (REPOSITORY / "CONTRIBUTING.md").read_text()
+EXAMPLE = re.search(r"```yaml\n(title: My assignment.*?)```", CONTRIBUTING, re.DOTALL)[1]
 METADATA = {
     "kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"},
     "language_info": {"name": "python"},
 }
 IMPORTS, PARAMETERS, MEASURE = re.search(
-    r"```python\n(from .*?)\n# the parameters cell\n(.*?)\n# the last cell\n(.*?)```", README, re.DOTALL
+    r"```python\n(from .*?)\n# the parameters cell\n(.*?)\n# the last cell\n(.*?)```", CONTRIBUTING, re.DOTALL
 ).groups()
 FIRST_NOTEBOOK = (
     ("markdown", [], "# The first question\n\n**Question.** What does noise cost?"),
@@ -149,7 +149,7 @@ FIRST_NOTEBOOK = (
 
 @pytest.fixture
 def clone_with_assignment(tmp_path):
-    """A clone of this project with README's example of a new assignment, ready for make."""
+    """A clone of this project with the example in CONTRIBUTING.md of a new assignment, ready for make."""
     root = tmp_path / "clone"
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
@@ -179,7 +179,7 @@ def run_in(root, *command):
     return subprocess.run(command, cwd=root, env=variables, capture_output=True, text=True)
 
 
-def test_readmes_new_assignment_passes_lint_and_the_tests_of_notebooks_and_plans(clone_with_assignment):
+def test_the_new_assignment_of_contributing_passes_lint_and_the_tests_of_notebooks_and_plans(clone_with_assignment):
     linted = run_in(clone_with_assignment, "make", "lint")
     assert linted.returncode == 0, linted.stdout + linted.stderr
     files = ("tests/notebooks/test_style.py", "tests/pipeline/test_plan.py")
@@ -189,6 +189,6 @@ def test_readmes_new_assignment_passes_lint_and_the_tests_of_notebooks_and_plans
 
 
 @pytest.mark.faults
-def test_readmes_new_assignment_passes_the_whole_of_make_test(clone_with_assignment):
+def test_the_new_assignment_of_contributing_passes_the_whole_of_make_test(clone_with_assignment):
     tested = run_in(clone_with_assignment, "make", "test")
     assert tested.returncode == 0, tested.stdout[-5000:]

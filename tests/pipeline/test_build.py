@@ -270,9 +270,9 @@ def test_run_statuses_make_a_summary_stale_whose_runs_are_not_as_planned(built):
     assert set(found.values()) == {"ok"}
 
 
-def test_the_readmes_new_assignment_is_a_folder_and_a_params_file(built):
+def test_a_new_assignment_is_a_folder_and_a_params_file_as_contributing_says(built):
     before = timestamps(built)
-    described = re.search(r"```yaml\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)[1]
+    described = re.search(r"```yaml\n(.*?)```", (REPOSITORY / "CONTRIBUTING.md").read_text(), re.DOTALL)[1]
     (built / "params/mine.yml").write_text(described)
     parameters = "scale: NonNegative = 0.5  # noise\nn_seeds: Count = 1  # replicates"
     measure = "results.save_metrics([{'seed': seed, 'test_accuracy': 1 - scale} for seed in range(n_seeds)])"
