@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from noisy_digits._environment import trainings_folder
 from noisy_digits._files import write_file
@@ -57,6 +59,18 @@ class Training:
     variables: list[np.ndarray]
     steps: int
     origin: Origin
+
+
+class _Description(TypedDict):
+    """What an entry holds besides the values of the variables."""
+
+    key: str
+    curves: dict[str, list]
+    steps: int
+    origin: Origin
+
+
+_description = TypeAdapter(_Description)
 
 
 def compute_key(*parts: str | np.ndarray) -> str:
@@ -144,15 +158,19 @@ def _folder() -> Path | None:
 
 def _read(file: BinaryIO, key: str, shapes: Sequence[tuple[int, ...]]) -> Training:
     with zipfile.ZipFile(file) as archive:
+        if sum(member.file_size for member in archive.infolist()) > os.fstat(file.fileno()).st_size:
+            raise ValueError("it holds more than its size")  # entries are not compressed
         if damaged := archive.testzip():
             raise ValueError(f"checksum of {damaged}")
     file.seek(0)
     with np.load(file, allow_pickle=False) as content:
-        described = json.loads(str(content["described"]))
+        described = _description.validate_python(json.loads(str(content["described"])))
         variables = [content[f"variable_{place}"] for place in range(len(content.files) - 1)]
     if described["key"] != key or [value.shape for value in variables] != list(shapes):
         raise ValueError("it is another training's")
-    return Training(described["curves"], variables, described["steps"], Origin(**described["origin"]))
+    if not all(value.dtype.kind in "biuf" for value in variables):
+        raise ValueError("it holds other things than numbers")
+    return Training(described["curves"], variables, described["steps"], described["origin"])
 
 
 def _remove_oldest(folder: Path) -> None:

@@ -61,6 +61,13 @@ class Explosive:
         return (Path.touch, (Path(os.environ[_environment.TRAININGS]) / "exploded",))
 
 
+def compress(entry):
+    """Return an archive of an entry's name that unpacks to a thousand times its size."""
+    with zipfile.ZipFile(file := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("variable_0.npy", bytes(2**26))
+    return file.getvalue()
+
+
 DAMAGES = {
     "empty": lambda entry: b"",
     "half": lambda entry: entry.read_bytes()[: entry.stat().st_size // 2],
@@ -75,6 +82,16 @@ DAMAGES = {
         entry, lambda members: describe(members, lambda described: described["origin"].pop("device"))
     ),
     "no steps": lambda entry: rewrite(entry, lambda members: describe(members, lambda each: each.pop("steps"))),
+    "steps in words": lambda entry: rewrite(
+        entry, lambda members: describe(members, lambda described: described.update(steps="many"))
+    ),
+    "curves without names": lambda entry: rewrite(
+        entry, lambda members: describe(members, lambda described: described.update(curves=[1.0, 2.0]))
+    ),
+    "text for weights": lambda entry: rewrite(
+        entry, lambda members: members.update(variable_0=np.full(members["variable_0"].shape, "heavy"))
+    ),
+    "compressed": compress,
     "pickle": lambda entry: rewrite(entry, lambda members: members.update(variable_0=np.array([Explosive()]))),
 }
 
