@@ -74,7 +74,7 @@ def _read_layers(described: list[dict[str, Any]], weights: Any) -> list[Layer]:
             name = WEIGHTED[kind]
             variables = weights[f"layers/{name}{f'_{met[name]}' if met[name] else ''}/vars"]
             met[name] += 1
-            kernel, bias = (np.asarray(variables[place], np.float32) for place in "01")
+            kernel, bias = (_read_weights(variables[place]) for place in "01")
             found = {"kind": name, "activation": config["activation"], "kernel": kernel, "bias": bias}
             if kind != "Dense":
                 found |= {"size": config["kernel_size"], "padding": config["padding"], "stride": config["strides"][0]}
@@ -84,6 +84,12 @@ def _read_layers(described: list[dict[str, Any]], weights: Any) -> list[Layer]:
         elif kind == "Reshape":
             layers.append({"kind": "reshape", "shape": config["target_shape"]})
     return layers
+
+
+def _read_weights(dataset: Any) -> np.ndarray:
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(f"{dataset.name} lies in another file")
+    return np.asarray(dataset, np.float32)
 
 
 def _check_supported(kind: str, config: dict[str, Any]) -> None:
