@@ -1,7 +1,9 @@
 """Read and write the files of a run. All writes are atomic: a file appears whole or not at all."""
 
+import contextlib
 import json
 import os
+import secrets
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -131,15 +133,27 @@ def _damaged(path: Path, reason: str) -> UserError:
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let ``write`` fill the file ``path``, creating its folder."""
+    """Let ``write`` fill the file ``path``, creating its folder. After a power cut, too, it is whole or not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")  # another machine may have the same pids
     try:
         with partial.open("wb") as file:
             write(file)
+        flush(partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # not every network file system can flush a folder
+        flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Wait until the disk holds the content of a file, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from noisy_digits import _environment
+from noisy_digits._files import flush
 from noisy_digits.errors import UserError
 from noisy_digits.project import find_project_root
 
@@ -219,6 +220,7 @@ def _download(name: str) -> Arrays:
         with tempfile.TemporaryDirectory(dir=target, prefix=".download-") as staging, contextlib.suppress(UserError):
             for file, content in contents.items():
                 Path(staging, file).write_bytes(content)
+                flush(Path(staging, file))
             if found := read_folder(Path(staging), name):
                 for file in contents:
                     Path(staging, file).replace(target / file)

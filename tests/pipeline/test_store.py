@@ -1,6 +1,8 @@
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +117,14 @@ def test_a_damaged_file_is_named(tmp_path, name, content):
     with pytest.raises(UserError, match=rf"{name} is damaged .*: delete it and run `make reports` again$"):
         read(tmp_path)
     assert not is_complete(tmp_path)
+
+
+def test_write_text_flushes_the_content_before_it_has_its_name_and_then_the_name(tmp_path, monkeypatch):
+    steps, fsync, replace = [], os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: steps.append(os.fstat(handle).st_ino) or fsync(handle))
+    monkeypatch.setattr(Path, "replace", lambda path, target: steps.append("named") or replace(path, target))
+    _files.write_text(tmp_path / "index.html", "whole")
+    assert steps == [(tmp_path / "index.html").stat().st_ino, "named", tmp_path.stat().st_ino]
 
 
 def test_write_text_leaves_the_old_file_if_it_fails(tmp_path):

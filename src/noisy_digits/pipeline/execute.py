@@ -29,7 +29,7 @@ from noisy_digits._environment import (
     kernel_variables,
     read_trainings,
 )
-from noisy_digits._files import ARRAYS, read_metrics, write_json, write_metrics
+from noisy_digits._files import ARRAYS, flush, read_metrics, write_json, write_metrics
 from noisy_digits.errors import UserError
 from noisy_digits.pipeline.datasets import load_datasets
 from noisy_digits.pipeline.kernels import make_kernel_manager
@@ -77,6 +77,8 @@ def execute_run(run: Run, root: Path, collection: Collection) -> None:
         saved = sorted(file.name for file in [*recorded.glob("*.keras"), *recorded.glob(ARRAYS)])
         for name in saved:
             shutil.move(recorded / name, folder / name)
+    for name in ("notebook.ipynb", *saved):  # before the run counts as finished, which a power cut may not undo
+        flush(folder / name)
     check_metrics(run, metrics)
     write_metrics(folder, metrics)
     record = {
