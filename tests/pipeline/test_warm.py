@@ -74,15 +74,37 @@ def test_a_build_is_warm_and_gives_the_bytes_of_cold_runs(toy, built_once):
     assert "cold" not in done.stderr
 
 
+TRACES = {
+    "environment": ("'TRACE' not in os.environ", "os.environ['TRACE'] = '1'"),
+    "folder": ("os.getcwd() != '/'", "os.chdir('/')"),
+    "path of modules": ("'/trace' not in sys.path", "sys.path.insert(0, '/trace')"),
+    "module": ("'trace' not in sys.modules", "sys.modules['trace'] = sys"),
+    "global of a module": ("not hasattr(results, 'trace')", "results.trace = 1"),
+    "function of a module": ("results.save_arrays is not print", "results.save_arrays = print"),
+    "figures": ("matplotlib.rcParams['figure.dpi'] != 7", "matplotlib.rcParams['figure.dpi'] = 7"),
+    "precision": ("keras.config.floatx() == 'float32'", "keras.config.set_floatx('float64')"),
+    "overflows": ("np.geterr()['over'] == 'warn'", "np.seterr(over='ignore')"),
+    "random numbers": ("random.getstate() != random.Random(7).getstate()", "random.seed(7)"),
+    "warnings": ("warnings.filters[0][0] != 'error'", "warnings.simplefilter('error', BytesWarning)"),
+    "log": ("logging.root.level != 7", "logging.root.setLevel(7)"),
+    "signal": ("signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL", "signal.signal(signal.SIGUSR1, print)"),
+    "rights of new files": ("os.umask(0o22) != 0o77", "os.umask(0o77)"),
+    "priority": ("os.getpriority(os.PRIO_PROCESS, 0) < 19", "os.nice(19)"),
+    "limit": ("resource.getrlimit(resource.RLIMIT_CORE)[0] != 7", "resource.setrlimit(resource.RLIMIT_CORE, (7, 7))"),
+    "open files": ("len(os.listdir('/proc/self/fd')) < 77", "opened = [os.open('/dev/null', 0) for _ in range(77)]"),
+    "thread": ("'Timer' not in str(threading.enumerate())", "threading.Timer(1e6, print).start()"),
+    "fork": ("not hasattr(sys, 'forked')", "sys.forked = os.fork() or os._exit(7)"),
+}
+"""What a notebook may change: an expression that is true before, and a statement after which it is not."""
+MODULES = "import logging, os, random, resource, signal, sys, threading, warnings, keras, matplotlib, numpy as np"
+
+
 def test_a_notebook_leaves_no_trace_in_the_next(toy):
-    measure_with(
-        toy,
-        "import os, random, sys",
-        "assert 'TRACE' not in os.environ and os.getcwd() != '/' and not hasattr(results, 'trace')",
-        "os.environ['TRACE'] = '1'; os.chdir('/'); results.trace = 1; sys.path.insert(0, '/trace')",
-    )
+    checks = [f"assert {check}, {name!r}" for name, (check, _) in TRACES.items()]
+    measure_with(toy, MODULES, *checks, *(change for _, change in TRACES.values()))
     done = build(toy, "--cores", "1")
     assert done.returncode == 0, done.stderr
+    assert "cold" not in done.stderr
 
 
 @pytest.mark.slow

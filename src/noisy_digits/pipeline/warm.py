@@ -165,10 +165,11 @@ def serve(build_pid: int, listener: socket.socket, imports: Sequence[str]) -> No
             if _peer_uid(connection) != os.getuid():
                 continue
             connection.settimeout(PATIENCE_S)
-            request, received, _, _ = socket.recv_fds(connection, MAX_MESSAGE, 2)
+            message, received, _, _ = socket.recv_fds(connection, MAX_MESSAGE, 2)
             connection.settimeout(None)
             for stream in received:
                 streams.callback(os.close, stream)
+            request = json.loads(message)
             if imported_at is None:
                 imported_at = _find_last_change()
                 _import(imports)
@@ -177,7 +178,7 @@ def serve(build_pid: int, listener: socket.socket, imports: Sequence[str]) -> No
             elif os.fork() == 0:
                 listener.close()
                 os.close(build)
-                _become_command(connection, json.loads(request), received)
+                _become_command(connection, request, received)
 
 
 def _find_obstacle(imported_at: float) -> bytes | None:
@@ -222,10 +223,10 @@ def _become_command(connection: socket.socket, request: Mapping[str, Any], strea
             os.dup2(stream, number)
             os.close(stream)
         _restore_signals()
-        _kernels.append(_fork_kernel(connection))
         try:
+            _kernels.append(_fork_kernel(connection))
             connection.sendall(ACCEPTED)
-        except OSError:  # the command has ended, or has started cold
+        except OSError:  # there can be no kernel; or the command has ended, or has started cold
             os._exit(status)
         _connection = connection
         _enter(request, "noisy-digits")
