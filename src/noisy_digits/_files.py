@@ -1,6 +1,6 @@
 """Read and write the files of a run. All writes are atomic: a file appears whole or not at all."""
 
-import contextlib
+import errno
 import json
 import os
 import secrets
@@ -143,8 +143,11 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # not every network file system can flush a folder
+    try:
         flush(path.parent)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of a file system that cannot flush folders
+            raise
 
 
 def flush(path: Path) -> None:
