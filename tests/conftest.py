@@ -292,5 +292,5 @@ def contents(root: Path) -> dict[Path, object]:
     files = [*root.glob("results/**/metrics.json"), *root.glob("results/*/*.csv"), *root.glob("results/*/plan.json")]
     results: dict[Path, object] = {path: path.read_bytes() for path in files}
     results |= {path.parent / "complete": is_complete(path.parent) for path in root.glob("results/**/run.json")}
-    pages = {path: path.read_text().endswith("</html>\n") for path in root.glob("reports/**/*.html")}
+    pages = {path: path.read_text().endswith("</html>") for path in root.glob("reports/**/*.html")}
     return {path.relative_to(root): content for path, content in (results | pages).items()}

@@ -117,7 +117,37 @@ def forget_results(root):
         shutil.rmtree(root / folder)
 
 
-def test_every_notebook_gives_the_same_bytes_cold_warm_restored_and_after_a_kill(copied, tmp_path):
+RUN_WARM = """
+import subprocess, sys
+from pathlib import Path
+from noisy_digits.pipeline.parameters import find_imports
+from noisy_digits.pipeline.warm import start_server
+start_server({line for notebook in Path("notebooks").glob("*/*.ipynb") for line in find_imports(notebook)})
+for path in sys.argv[1:]:
+    command = ["run", path, "--dataset", "digits", "--profile", "quick"]
+    subprocess.run([sys.executable, "-m", "noisy_digits", *command], check=True)
+"""
+
+
+def run_in_random_order(root, rng):
+    """Run all of a project's plan one by one, as forks of one process, each after those that it reads."""
+    left, order = {run.path: set(run.depends_on) for run in plan_runs(root, "quick", dataset="digits")}, []
+    while left:
+        order.append(rng.choice([path for path, needed in left.items() if needed <= set(order)]))
+        del left[order[-1]]
+    command = [sys.executable, "-c", RUN_WARM, *order]
+    done = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "cold" not in done.stderr
+
+
+def measured(root):
+    """Return the numbers and arrays of all runs, to the last bit."""
+    files = [*root.glob("results/**/metrics.json"), *root.glob("results/**/arrays.npz")]
+    return {path.relative_to(root): path.read_bytes() for path in files}
+
+
+def test_every_notebook_gives_the_same_bytes_cold_warm_restored_in_any_order_and_after_a_kill(copied, tmp_path):
     """Every grid point, with other numbers of runs at once."""
     root = shutil.copytree(copied, tmp_path / "again")
     warmed, printed = build_quick(root, "--cores", "2")
@@ -129,6 +159,11 @@ def test_every_notebook_gives_the_same_bytes_cold_warm_restored_and_after_a_kill
     forget_results(root)
     restored, _ = build_quick(root, "--cores", "1")
     assert restored == warmed
+    restored_numbers = measured(root)
+    for number in range(2):
+        forget_results(root)
+        run_in_random_order(root, random.Random(number))
+        assert measured(root) == restored_numbers
     records = [json.loads(path.read_text()) for path in root.glob("results/**/run.json")]
     assert all(training["restored"] for record in records for training in record["trainings"])
     assert {path.name for path in root.glob("trainings/*.npz")} == kept

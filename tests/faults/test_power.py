@@ -134,11 +134,11 @@ def check_whole(root, whole):
     for archive in [*root.glob("trainings/*.npz"), *root.glob("results/**/*.keras")]:
         with zipfile.ZipFile(archive) as opened:
             assert opened.testzip() is None
-    assert all(page.read_text().endswith("</html>\n") for page in root.glob("reports/**/*.html"))
+    assert not [page for page in root.glob("reports/**/*.html") if not page.read_text().endswith("</html>")]
     return len(runs)
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(4))
 def test_a_build_that_a_power_cut_ends_is_finished_by_the_next(small, uninterrupted, disk, number):
     whole, seconds = uninterrupted
     n_runs = len(list(whole.glob("results/**/metrics.json")))
