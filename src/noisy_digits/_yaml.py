@@ -30,6 +30,8 @@ SYNTAX = (
 """What mends nearly every mistake that YAML's parser finds, often some lines below it."""
 
 MAX_DEPTH = 50
+MAX_BYTES = 500_000
+MAX_INTEGER = 2**63 - 1
 
 
 class StrictModel(BaseModel):
@@ -59,7 +61,7 @@ Model = TypeVar("Model", bound=StrictModel)
 def read_model(path: Path, model: type[Model]) -> Model:
     """Read a YAML file as a ``model``. Raises UserError naming the file, the key and what is allowed there."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _read_text(path)
         _check_structure(text)
         found = model.model_validate(yaml.load(text, _Loader))
         found.model_dump_json()  # refuses text that is no Unicode
@@ -75,7 +77,7 @@ def read_model(path: Path, model: type[Model]) -> Model:
         hint = "" if isinstance(error, ConstructorError) else f"; {SYNTAX}"
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         message = f"line {line}: not valid YAML: {error.problem}{hint}"
-    except (yaml.YAMLError, ValueError, LookupError) as error:  # a date, number or tag that its own type refuses
+    except (yaml.YAMLError, ValueError, ArithmeticError) as error:  # a date or number that its own type refuses
         message = f"not valid YAML: {error}: write text in quotes"
     else:
         return found
@@ -93,10 +95,20 @@ def explain(error: Mapping[str, Any]) -> str:
     return f"must be {EXPECTED[kind]}" if kind in EXPECTED else error["msg"].replace("Input should", "must")
 
 
+def _read_text(path: Path) -> str:
+    if not path.is_file():
+        raise UserError("not a file: remove it")
+    if path.stat().st_size > MAX_BYTES:
+        raise UserError(f"larger than {MAX_BYTES / 1000:g} kB, and no such file is")
+    return path.read_text(encoding="utf-8")
+
+
 def _check_structure(text: str) -> None:
-    """Refuse anchors, which can expand without limit, and nesting so deep that the parser's stack overflows."""
+    """Refuse anchors, which can expand without limit, tags, and nesting so deep that the parser's stack overflows."""
     depth = 0
     for event in yaml.parse(text, yaml.CSafeLoader):
+        if tag := getattr(event, "tag", None):
+            raise ConstructorError(None, None, f'"{tag}" is a tag (!): leave it out', event.start_mark)
         if anchor := getattr(event, "anchor", None):
             message = f'"{anchor}" is an anchor or alias (& and *): write the value out instead'
             raise ConstructorError(None, None, message, event.start_mark)
@@ -114,3 +126,12 @@ class _Loader(yaml.CSafeLoader):
             if times > 1:
                 raise ConstructorError(None, None, f'the key "{key}" appears twice', node.start_mark)
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        number = super().construct_yaml_int(node)
+        if abs(number) > MAX_INTEGER:
+            raise ConstructorError(None, None, f"a whole number above {MAX_INTEGER:,}", node.start_mark)
+        return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)

@@ -1,6 +1,7 @@
 """The models of a params file: what may stand in it, and what it means. docs/params.md is made from them."""
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -30,6 +31,13 @@ Grid = dict[str, Annotated[list[Any], Field(min_length=1)]]
 def list_levels(levels: JsonValue) -> list[JsonValue]:
     """Return the levels of a column, which a params file gives as one value or as a list of them."""
     return levels if isinstance(levels, list) else [levels]
+
+
+def _check_points(at: Values) -> None:
+    """Refuse a place that has no point, and one that has more than any study."""
+    n_points = math.prod(len(list_levels(levels)) for levels in at.values())
+    if not 1 <= n_points <= MAX_GRID_POINTS:
+        raise UserError(f"at: {n_points:,} points; at least 1, at most {MAX_GRID_POINTS:,}: correct its lists")
 
 
 def is_selected(point: Values, where: Values) -> bool:
@@ -87,6 +95,7 @@ class Mistake(StrictModel):
 
     @model_validator(mode="after")
     def _check_pair(self) -> Self:
+        _check_points(self.at)
         for key, level in self.without.items():
             if key not in self.at:
                 raise UserError(f"without.{key}: `at` does not give it{did_you_mean(key, self.at)}")
@@ -136,11 +145,10 @@ class NotebookConfig(StrictModel):
         for grid in self.extra_grids:
             if grid.keys() != self.grid.keys():
                 raise UserError(f"extra_grids: {list(grid)} must be the parameters of the grid, {list(self.grid)}")
-        columns = [*self.grid, *self.coordinates]
-        for column in columns:
+        for column, times in Counter([*self.grid, *self.coordinates]).items():
             if column in RESERVED:
                 raise UserError(f"a grid column or coordinate cannot be called {column} (nor {', '.join(RESERVED)})")
-            if columns.count(column) > 1:
+            if times > 1:
                 raise UserError(f"grid and coordinates: {column} appears twice")
         points = sum(math.prod(map(len, grid.values())) for grid in (self.grid, *self.extra_grids))
         if points > MAX_GRID_POINTS:
@@ -203,6 +211,8 @@ class Claim(StrictModel):
 
     @model_validator(mode="after")
     def _check_region(self) -> Self:
+        _check_points(self.at)
+        _check_points(self.minus.at if self.minus else {})
         low = -math.inf if self.greater_than is None else self.greater_than
         high = math.inf if self.less_than is None else self.less_than
         if (self.pvalue_less_than is None) == ((low, high) == (-math.inf, math.inf)) or low >= high:

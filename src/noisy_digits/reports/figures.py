@@ -3,10 +3,12 @@
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
+from xml.etree import ElementTree
 
 import nbformat
 from nbformat import NotebookNode
@@ -19,6 +21,7 @@ _GROUP = re.compile(r"(<g>|<g [^>]*[^/]>|</g>)")
 _TAG = re.compile(r"<[^>]*>")
 _UNQUOTED = " !$'()*,/:;=?@"
 """What needs no percent in a data: URL that stands between double quotation marks."""
+_LOADS = re.compile(r"@import|url\((?!\s*[\"']?#)", re.IGNORECASE)
 SMALL_WIDTH = 640
 """Pixels across a small figure, at most."""
 
@@ -55,19 +58,58 @@ def read_notebook(path: Path) -> NotebookNode | None:
 
 
 def read_figure(output: NotebookNode, cell: NotebookNode) -> Figure | None:
-    """Return the image in an output of ``cell``, None if there is none. Raises ValueError if it has no alt text."""
+    """Return the image in an output of ``cell``, None if there is none.
+
+    Raises ValueError if it has no alt text, and as ``read_image`` does.
+    """
     mime = next((mime for mime in IMAGE_SUFFIXES if mime in output.get("data", {})), None)
     if mime is None:
         return None
-    alt = output.metadata.get(mime, {}).get("alt") or output.metadata.get("alt")
+    described = output.get("metadata", {})
+    texts = (each.get("alt") for each in (described.get(mime), described) if isinstance(each, dict))
+    alt = next(filter(None, texts), None)
+    first_line = cell.source.strip().partition("\n")[0]
+    where = f"cell [{cell.get('execution_count')}] ({first_line}): {mime} output"
     if not alt:
-        first_line = cell.source.strip().partition("\n")[0]
-        raise ValueError(
-            f"cell [{cell.execution_count}] ({first_line}): {mime} output has no alt text. "
-            f"Put it in the output's metadata under {mime!r}, 'alt'"
-        )
-    data = output.data[mime]
-    return Figure(mime, b64decode(data) if mime == "image/png" else data.encode(), alt)
+        raise ValueError(f"{where} has no alt text. Put it in the output's metadata under {mime!r}, 'alt'")
+    try:
+        return read_image(mime, output.data[mime], str(alt))
+    except ValueError as error:
+        raise ValueError(f"{where} {error}") from None
+
+
+def read_image(mime: str, data: object, alt: str) -> Figure:
+    """Return the image that a notebook holds as ``data``: SVG as text, PNG in base64.
+
+    Raises ValueError if it is damaged, and for SVG that would run or load something if it were opened by itself.
+    """
+    if not isinstance(data, str):
+        raise ValueError("is not text")
+    if mime == "image/svg+xml":
+        _check_drawing(compact_svg(data))
+        return Figure(mime, data.encode(), alt)
+    try:
+        content = b64decode(data)
+        with Image.open(BytesIO(content), formats=["PNG"]) as image:
+            image.verify()
+    except Exception:  # Pillow raises many kinds
+        raise ValueError("is no PNG image, or a damaged one") from None
+    return Figure(mime, content, alt)
+
+
+def _check_drawing(svg: str) -> None:
+    try:
+        elements = list(ElementTree.fromstring(svg).iter())
+    except ElementTree.ParseError as error:
+        raise ValueError(f"is damaged ({error})") from None
+    for element in elements:
+        names = {name.rpartition("}")[2].lower(): value for name, value in element.attrib.items()}
+        tag = element.tag.rpartition("}")[2].lower()
+        if tag in ("script", "foreignobject") or any(name.startswith("on") for name in names):
+            raise ValueError("holds a script or HTML, which could run")
+        texts = [element.text or "", *names.values()]
+        if not names.get("href", "#").startswith(("#", "data:image/png")) or any(map(_LOADS.search, texts)):
+            raise ValueError("names another file or address, which would be loaded")
 
 
 def read_outputs(folder: Path) -> list[tuple[NotebookNode, NotebookNode]]:
@@ -77,11 +119,12 @@ def read_outputs(folder: Path) -> list[tuple[NotebookNode, NotebookNode]]:
 
 
 def first_figure(outputs: Outputs) -> Figure | None:
-    """Return the first chart among outputs, or else the first image; None if there is none.
-
-    Raises ValueError if one has no alt text.
-    """
-    figures = list(filter(None, (read_figure(output, cell) for output, cell in outputs)))
+    """Return the first chart among outputs, or else the first image; None if there is none that can be shown."""
+    figures = []
+    for output, cell in outputs:
+        with suppress(ValueError):  # which the page of the run tells
+            figures.append(read_figure(output, cell))
+    figures = list(filter(None, figures))
     return next((figure for figure in figures if figure.mime == "image/svg+xml"), figures[0] if figures else None)
 
 
@@ -92,7 +135,7 @@ def find_answer(outputs: Outputs) -> str | None:
 
 def is_answer(output: NotebookNode) -> bool:
     """Return whether an output is the answer to the notebook's question."""
-    return bool(output.get("metadata", {}).get("answer"))
+    return bool(output.get("metadata", {}).get("answer")) and isinstance(output.data.get("text/markdown"), str)
 
 
 def shrink_figure(figure: Figure) -> Figure:

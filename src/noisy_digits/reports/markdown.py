@@ -3,17 +3,22 @@
 import re
 from dataclasses import dataclass, field
 from itertools import chain, count, groupby
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from markupsafe import Markup, escape
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.lexers import PythonLexer
 from pygments.token import Comment, Keyword, Number, Operator, String
 
+from noisy_digits.reports.figures import IMAGE_SUFFIXES, read_image
 from noisy_digits.reports.mathml import latex_to_mathml
 
 _PUNCTUATED = re.compile(r'<math display="inline">(?:(?!</math>).)*</math>[.,;:?!)]+')
 """An inline formula and the punctuation after it; browsers would break the line between them."""
+_LINKED = re.compile(r"(?:https?|mailto):|[^:]*(?:[/?#]|$)", re.IGNORECASE)
+"""Addresses that a page links: of the web, of mail, and those without a scheme, which lead to other pages."""
+_REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Characters that make a browser show text in another order than Python reads it."""
 _CSS_CLASSES = {Comment: "c", Keyword: "k", Operator.Word: "k", String: "s", Number: "m"}
 
 
@@ -47,6 +52,23 @@ class _Renderer(IPythonRenderer):
         name = self.outline.add(level, text)
         return f'<h{level} id="{escape(name)}"><a class="anchor" href="#{quote(name)}">{text}</a></h{level}>\n'
 
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        """Link to pages; of any other address, such as one that is a script, show the text."""
+        return super().link(text, url, title) if _LINKED.match(url) else f"{text} ({escape(url)})"
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        """Show an image that is attached to the cell; one that would have to be loaded becomes a link."""
+        kind, _, name = url.partition(":")
+        if kind != "attachment":
+            return self.link(text or escape(url), url, title)
+        attached = self.attachments.get(unquote(name), {})
+        mime = next((mime for mime in IMAGE_SUFFIXES if mime in attached), "")
+        try:
+            figure = read_image(mime, attached.get(mime), Markup(text).striptags())
+        except ValueError:
+            return f"{text} (not shown: {escape(url)} is no SVG or PNG image)"
+        return Markup('<img src="{}" alt="{}">').format(figure.url, figure.alt)
+
     def inline_math(self, body: str) -> str:
         return latex_to_mathml(body)
 
@@ -79,14 +101,22 @@ def render_markdown(source: str, outline: Outline, attachments: dict[str, dict[s
 
 
 def render_markdown_text(source: str) -> Markup:
-    """Return a few sentences of Markdown as HTML. Raises ValueError for a formula that cannot be converted."""
-    return render_markdown(source, Outline(), {})
+    """Return a few sentences of Markdown as HTML, and as text if a formula in them cannot be converted."""
+    try:
+        return render_markdown(source, Outline(), {})
+    except ValueError:
+        return escape(source)
+
+
+def reveal_order(text: str) -> str:
+    """Return text with the codes of characters that would change the order in which it is read."""
+    return _REORDERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def highlight_python(source: str) -> Markup:
     """Return Python code as HTML with one span per comment (c), keyword (k), string (s) and number (m)."""
     html = Markup()
-    for css_class, tokens in groupby(PythonLexer().get_tokens(source), key=_css_class):
+    for css_class, tokens in groupby(PythonLexer().get_tokens(reveal_order(source)), key=_css_class):
         text = escape("".join(text for _, text in tokens))
         html += Markup('<span class="{}">{}</span>').format(css_class, text) if css_class else text
     return html
