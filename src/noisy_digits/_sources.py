@@ -9,15 +9,18 @@ import contextlib
 import gzip
 import hashlib
 import http.client
+import math
 import struct
 import sys
 import tempfile
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
+from numpy.lib import format as npy
 
 from noisy_digits import _environment
 from noisy_digits._files import flush
@@ -37,6 +40,8 @@ IDX_FILES = {
 }
 GZIPPED_FILES = tuple(f"{file}.gz" for file in IDX_FILES.values())
 SHAPES = {"x_train": (60_000, 28, 28), "y_train": (60_000,), "x_test": (10_000, 28, 28), "y_test": (10_000,)}
+MAX_BYTES = 60_000_000
+"""Most bytes of a file, packed or not: the arrays of MNIST have 55 million. What is larger is refused unread."""
 SHA256 = {
     "mnist": {  # of the uint8 arrays' bytes in C order
         "x_train": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
@@ -126,7 +131,7 @@ def read_folder(folder: Path, name: str) -> tuple[Path, Arrays] | None:
         return archive, _read_mnist_archive(archive)
     source = SOURCES[name]
     paths = _find_idx_files(folder, source)
-    arrays = {key: _read_idx(path) for key, path in paths.items()}
+    arrays = {key: _read_idx(path, SHAPES[key]) for key, path in paths.items()}
     holders = {key: _identify(key, paths[key], array) for key, array in arrays.items()}
     if set(holders.values()) <= {source.other}:
         return None
@@ -172,37 +177,54 @@ def _array_sha256(array: np.ndarray) -> str:
 
 @contextlib.contextmanager
 def _name_damaged(path: Path) -> Iterator[None]:
-    """Turn any error of a reader into a UserError that names the file."""
+    """Turn any error of a reader, or the size of the file, into a UserError that names it."""
+    if path.stat().st_size > MAX_BYTES:
+        raise UserError(
+            f"{path} is larger than {MAX_BYTES / 1e6:g} MB, and no file of MNIST is: delete it or replace it"
+        )
     try:
         yield
     except Exception as error:  # zipfile, zlib, gzip, struct and NumPy raise a dozen types between them
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}"[:200]
         if "pickle" in reason:
             reason = "it holds pickled objects, which could run code and are refused"
         raise UserError(f"{path} cannot be read ({reason}): delete it or replace it") from error
 
 
 def _read_mnist_archive(path: Path) -> Arrays:
-    with _name_damaged(path), np.load(path, allow_pickle=False) as archive:
-        arrays = {key: archive[key] for key in IDX_FILES}
+    with _name_damaged(path), zipfile.ZipFile(path) as archive:
+        for key in IDX_FILES:
+            with archive.open(f"{key}.npy") as member:
+                _check_header(key, member)
+        arrays = {key: npy.read_array(archive.open(f"{key}.npy"), allow_pickle=False) for key in IDX_FILES}
     for key, array in arrays.items():
         if not _is_mnist(key, array):
-            differs = f"{key}, {array.dtype} of shape {array.shape}, differs"
-            raise UserError(f"{path} does not hold MNIST ({differs}): delete it or replace it")
+            raise UserError(f"{path} does not hold MNIST ({key} differs): delete it or replace it")
     return arrays
 
 
-def _read_idx(path: Path) -> np.ndarray:
+def _check_header(key: str, member: IO[bytes]) -> None:
+    """Raise ValueError unless the header of an array of MNIST announces its shape and type: a header may lie."""
+    read = npy.read_array_header_1_0 if npy.read_magic(member) == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(member)
+    if dtype.hasobject:
+        raise ValueError("pickle")
+    if (shape, dtype) != (SHAPES[key], np.uint8):
+        raise ValueError(f"{key} is {dtype} of shape {shape} instead of uint8 of shape {SHAPES[key]}")
+
+
+def _read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Return the uint8 array of an IDX file, plain or gzipped (format: http://yann.lecun.com/exdb/mnist/)."""
-    with _name_damaged(path):
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
+    n_bytes = 4 + 4 * len(shape) + math.prod(shape)
+    with _name_damaged(path), (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+        content = file.read(n_bytes)
         zeros, kind, dimensions = struct.unpack_from(">HBB", content)
         if (zeros, kind) != (0, 8):
             raise ValueError("not an IDX file of unsigned bytes")
-        shape = struct.unpack_from(f">{dimensions}I", content, offset=4)
-        return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+        found = struct.unpack_from(f">{dimensions}I", content, offset=4)
+        if found != shape or len(content) < n_bytes or file.read(1):
+            raise ValueError(f"{len(content)} bytes or more of shape {found} instead of {n_bytes} of shape {shape}")
+        return np.frombuffer(content, np.uint8, offset=n_bytes - math.prod(shape)).reshape(shape)
 
 
 def _download(name: str) -> Arrays:
@@ -215,7 +237,7 @@ def _download(name: str) -> Arrays:
         for file in source.downloads:
             with urllib.request.urlopen(URL + file, timeout=TIMEOUT_S) as response:
                 print(f"Downloading {URL}{file} to {target}", file=sys.stderr)
-                contents[file] = response.read()
+                contents[file] = response.read(MAX_BYTES)
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target, prefix=".download-") as staging, contextlib.suppress(UserError):
             for file, content in contents.items():
