@@ -7,18 +7,20 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import numpy as np
+import psutil
 import yaml
 
 from noisy_digits._files import read_record
 from noisy_digits.noise import NOISES
 from noisy_digits.pipeline.execute import PEAK_UNIT
 from noisy_digits.pipeline.parameters import read_parameters
-from noisy_digits.pipeline.plan import plan_runs
+from noisy_digits.pipeline.plan import Run, plan_runs
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.reports.pages import write_page
 
@@ -109,15 +111,50 @@ def measure_memory(folder: Path) -> dict[str, float]:
     The runs that they depend on are measured too.
     """
     copy_with_one_epoch(folder)
-    plan = {run.path: run for run in plan_runs(folder, "quick", dataset="mnist")}
-    last = {(run.assignment, run.notebook): run for run in plan.values() if "n_seeds" in run.parameters}
     peaks = {}
-    for path in dict.fromkeys(path for run in last.values() for path in (*run.depends_on, run.path)):
+    for path in select_runs(plan_runs(folder, "quick", dataset="mnist")):
         time_command(folder, "run", path, dataset="mnist")
         record = read_record(folder / "results/mnist-quick" / path)
         peaks[path] = record["peak_memory_mb"] * 1e6
         print(f"{path}: {record['peak_memory_mb']} MB", flush=True)
     return peaks
+
+
+def select_runs(plan: Sequence[Run]) -> list[str]:
+    """Return the paths of the last run of each notebook that has seeds, and of the runs that it depends on."""
+    last = {(run.assignment, run.notebook): run for run in plan if "n_seeds" in run.parameters}
+    return list(dict.fromkeys(path for run in last.values() for path in (*run.depends_on, run.path)))
+
+
+def measure_own_memory(folder: Path) -> float:
+    """Return the most memory in bytes of a build's own processes: Snakemake, and the warm one that its runs fork from.
+
+    Memory that processes share is counted once (proportional set size). The build is the project's, of few runs.
+    """
+    copy_with_grid(folder, 4)
+    command = [sys.executable, "-m", "noisy_digits", "build", "--dataset", COLLECTION.dataset, "--profile", "quick"]
+    environment = os.environ | {"PYTHONPATH": str(folder / "src")}
+    most = 0
+    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL) as build:
+        while build.poll() is None:
+            most = max(
+                most, sum(map(_count_own, [psutil.Process(build.pid), *psutil.Process(build.pid).children(True)]))
+            )
+            time.sleep(0.2)
+    if build.returncode:
+        raise subprocess.CalledProcessError(build.returncode, command)
+    return float(most)
+
+
+def _count_own(process: psutil.Process) -> int:
+    """Return the bytes of a process that belongs to a build, 0 if it belongs to a run or has ended."""
+    try:
+        is_own = process.name().startswith("python") and {"snakemake", "noisy_digits.pipeline.warm"} & {
+            *process.cmdline()
+        }
+        return process.memory_full_info().pss if is_own else 0
+    except psutil.NoSuchProcess:
+        return 0
 
 
 def time_cold_run(folder: Path) -> float:

@@ -32,3 +32,10 @@ def test_count_steps_counts_the_runs_of_a_folder_and_not_those_of_a_folder_whose
     }
     assert {path.split("/")[1] for path, count in steps.items() if count} == {"3_augmentation"}
     assert "depth/3_augmentation_compare" in steps
+
+
+def test_the_memory_of_every_notebook_that_trains_is_measured(tmp_path):
+    building.copy_with_one_epoch(tmp_path)
+    measured = {"/".join(path.split("/")[:2]) for path in building.select_runs(plan_runs(tmp_path, "quick"))}
+    notebooks = {path for path in (building.ROOT / "notebooks").glob("*/*.ipynb") if "training.fit" in path.read_text()}
+    assert {f"{path.parent.name}/{path.stem}" for path in notebooks} <= measured

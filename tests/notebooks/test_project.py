@@ -139,7 +139,9 @@ def test_pages_of_every_notebook_open_in_a_browser_with_the_network_off(quick):
 
 def test_pages_describe_their_figures(quick):
     for page in quick.glob(f"reports/{COLLECTION}/*/*/**/*.html"):
-        images = re.findall(r"<img[^>]*>", page.read_text())
+        html = page.read_text()
+        assert "Not shown: " not in html, page
+        images = re.findall(r"<img[^>]*>", html)
         assert images or page.relative_to(quick / "reports" / COLLECTION).parts[0] not in REPORTED, page
         assert all(len(re.search(r'alt="([^"]*)"', image)[1]) > 30 for image in images), page
 

@@ -110,7 +110,7 @@ def test_a_notebook_leaves_no_trace_in_the_next(toy):
 @pytest.mark.slow
 def test_a_figure_of_pyplot_is_shown(toy):
     measure_with(toy, "import matplotlib.pyplot as plt", "plt.plot([1, 2])", "plt.show()")
-    build(toy)  # whose pages refuse it, as it has no alternative text
+    build(toy)  # whose pages name it instead, as it has no alternative text
     assert all(any("image/png" in output.get("data", {}) for output in outputs) for outputs in find_outputs(toy))
 
 

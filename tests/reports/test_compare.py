@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from noisy_digits._files import write_metrics, write_text
 from noisy_digits.pipeline.plan import plan_runs
@@ -383,6 +384,76 @@ def test_an_address_that_asks_for_what_is_not_here_shows_the_defaults_and_says_s
 @pytest.mark.parametrize("address", ["%", "%E0%A4%A", "&&==&#x", "\x00", "a" * 100_000])
 def test_a_broken_address_shows_the_defaults(visit, address):
     assert len(visit(address).rows()) == len(visit().rows())
+
+
+HOSTILE = [
+    *("", "__proto__", "constructor", "toString", "hasOwnProperty", "undefined", "null", "NaN", "[object Object]"),
+    *(
+        EVIL,
+        "<svg onload=alert(1)>",
+        "javascript:alert(1)",
+        '{"a":1',
+        "%",
+        "%E0%A4%A",
+        "%00",
+        "\0",
+        "é",
+        "a" * 5000,
+        "0.1",
+    ),
+]
+"""What an address may hold where a name or a level belongs."""
+SHOWN = ["mlp_noise", "denoising/4c_evaluate_denoiser", "test_accuracy", "psnr/noise_level", "recipe", "scale", "mean"]
+READ_STATE = """(address) => new Promise((done) => {
+    const tell = () => done({
+        given: [...new URLSearchParams(location.hash.slice(1))],
+        chosen: Object.fromEntries(Array.from(document.querySelectorAll("select"), (each) => [each.id, each.value])),
+        options: Array.from(document.querySelectorAll("select"), (each) => each.options.length),
+        ignored: document.getElementById("ignored").textContent,
+        summary: document.getElementById("shown").textContent,
+        rows: document.querySelectorAll("#table tbody tr").length,
+        strange: document.querySelectorAll("img, iframe, #app script, [onload], [onerror]").length,
+        polluted: Object.keys(Object.prototype).length + Object.keys(Array.prototype).length,
+    });
+    const before = location.hash;
+    location.hash = address;
+    if (location.hash === before) tell();
+    else addEventListener("hashchange", tell, { once: true });
+})"""
+
+
+@st.composite
+def addresses(draw):
+    """Return an address of keys and values that may be there, that are not, and that are no text at all."""
+    keys = ["assignment", "notebook", "metric", "x", "color", "fx", "fy", "sort", "order", "hide.scale", "hide.recipe"]
+    pairs = []
+    for _ in range(draw(st.integers(0, 8))):
+        key = draw(
+            st.sampled_from(keys) | st.sampled_from(keys) | st.sampled_from(["hide.", "hide.__proto__", *HOSTILE])
+        )
+        value = draw(st.sampled_from(SHOWN) | st.sampled_from(HOSTILE) | st.text(max_size=9))
+        pairs.append("=".join(map(quote, (key, value)) if draw(st.booleans()) else (key, value)))
+    return "&".join(pairs)
+
+
+def test_any_address_shows_a_whole_view_and_says_what_it_left_out(visit):
+    opened = visit()
+    expected = opened.page.evaluate(READ_STATE, "")
+
+    @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+    @given(addresses())
+    def check(address):
+        found = opened.page.evaluate(READ_STATE, address)
+        assert opened.complaints == []
+        assert found["strange"] == found["polluted"] == 0
+        assert all(found["options"])
+        assert found["rows"] or "0 of" in found["summary"]
+        first = dict(reversed(found["given"]))
+        wrong = [key for key, value in first.items() if found["chosen"].get(key, value) != value]
+        assert found["ignored"].startswith("Not here, so the defaults are shown: ") or not wrong
+
+    check()
+    assert opened.page.evaluate(READ_STATE, "") == expected
 
 
 def test_names_from_metrics_are_text_never_markup(visit, project):

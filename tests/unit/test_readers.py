@@ -1,9 +1,10 @@
 """Files of the reading test: what is accepted, what is refused, and what a class comes to."""
 
 import os
+import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noisy_digits import readers
@@ -90,9 +91,11 @@ def replace_cell(line, column, cell):
 @pytest.mark.parametrize(
     ("column", "cell"),
     [
-        ("reader", "=cmd()"), ("reader", "0000002A"), ("reader", ""), ("dataset", "fashion_mnist"), ("trial", "01"),
-        ("trial", "41"), ("image", "-1"), ("image", "10000"), ("image", "1e3"), ("level", "0.1"), ("level", "0.30"),
-        ("level", "nan"), ("label", "10"), ("answer", ""), ("answer", " 3"), ("answer", "٣"), ("answer", "9" * 10_000),
+        ("reader", "=cmd()"), ("reader", "0000002A"), ("reader", ""), ("dataset", "fashion_mnist"),
+        ("dataset", '=HYPERLINK("x")'), ("trial", "01"), ("trial", "41"), ("image", "-1"), ("image", "10000"),
+        ("image", "1e3"), ("level", "0.1"), ("level", "0.30"), ("level", "0.9"), ("level", "-0.2"), ("level", "1e400"),
+        ("level", "nan"), ("label", "10"), ("label", "-1"), ("answer", ""), ("answer", " 3"), ("answer", "٣"),
+        ("answer", "=1+1"), ("answer", "@SUM(1)"), ("answer", "9" * 10_000),
     ],
 )  # fmt: skip
 def test_read_tests_refuses_a_cell_that_the_page_never_writes(tmp_path, column, cell):
@@ -101,6 +104,31 @@ def test_read_tests_refuses_a_cell_that_the_page_never_writes(tmp_path, column, 
     with pytest.raises(UserError, match=r"hostile\.csv") as caught:
         readers.read_tests(write(tmp_path / "hostile.csv", test))
     assert len(str(caught.value)) < 200
+
+
+@settings(max_examples=300)
+@given(
+    content=st.binary(max_size=20) | st.text(max_size=20).map(str.encode),
+    at=st.integers(0, 2000),
+    cut=st.integers(0, 60),
+)
+def test_read_tests_returns_only_what_the_page_can_have_written(tmp_path_factory, content, at, cut):
+    path = write(tmp_path_factory.getbasetemp() / "spoiled.csv", make_test("00000001"), make_test("00000002"))
+    original = path.read_bytes()
+    path.write_bytes(original[:at] + content + original[at + cut :])
+    try:
+        tests, message = readers.read_tests(path), "spoiled.csv"
+    except UserError as error:
+        tests, message = {}, str(error)
+    assert message.startswith("spoiled.csv")
+    assert len(message.splitlines()) == 1
+    for reader, trials in tests.items():
+        assert len(trials) == readers.N_TRIALS
+        assert {trial["reader"] for trial in trials} == {reader}
+        for trial in trials:
+            for column, cell in trial.items():
+                assert re.fullmatch(readers.COLUMNS[column], cell, re.ASCII)
+                assert not cell.startswith(("=", "+", "-", "@"))  # which a spreadsheet would compute
 
 
 @pytest.mark.parametrize(

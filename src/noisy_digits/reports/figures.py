@@ -102,6 +102,8 @@ def _check_drawing(svg: str) -> None:
         elements = list(ElementTree.fromstring(svg).iter())
     except ElementTree.ParseError as error:
         raise ValueError(f"is damaged ({error})") from None
+    if elements[0].tag != "{http://www.w3.org/2000/svg}svg":
+        raise ValueError("is no SVG drawing")
     for element in elements:
         names = {name.rpartition("}")[2].lower(): value for name, value in element.attrib.items()}
         tag = element.tag.rpartition("}")[2].lower()
