@@ -168,7 +168,7 @@ def cells(draw, number):
     """Return a cell whose parts that are shown begin with the words "word<number>"."""
     word = f"word{number}"
     hiding = {"jupyter": {"source_hidden": True, "outputs_hidden": True}, "collapsed": True, "hide_input": True}
-    tags = ["remove_cell", "remove-output", "hide-cell", "injected-parameters", "papermill-error-cell-tag", "skip"]
+    tags = ["remove_cell", "remove-output", "hide-cell", "injected-parameters", "skip"]
     metadata = {
         "tags": draw(st.lists(st.sampled_from(tags), max_size=2, unique=True)),
         **draw(st.sampled_from([{}, hiding])),
@@ -177,7 +177,6 @@ def cells(draw, number):
     if kind == "raw":
         return v4.new_raw_cell(f"{word} {draw(texts(HTML, PRINTED))}", metadata=metadata)
     if kind == "markdown":
-        metadata["tags"] = []  # which papermill gives to a text cell of its own
         attached = {
             "a.svg": {"image/svg+xml": draw(st.sampled_from(DRAWINGS))},
             "a.png": {"image/png": draw(st.sampled_from(IMAGES))},

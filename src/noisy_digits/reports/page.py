@@ -31,7 +31,7 @@ def render_page(notebook: NotebookNode, **about: Any) -> str:
     ``top`` (the relative path of the collection's folder). An output that cannot be shown, such as an image without alt
     text, is named instead. Raises ValueError for a formula in a text cell that cannot be converted.
     """
-    cells = [cell for cell in copy.deepcopy(notebook.cells) if not _is_marker(cell)]
+    cells = [cell for cell in copy.deepcopy(notebook.cells) if "papermill-error-cell-tag" not in _tags(cell)]
     for cell in cells:
         cell.outputs = [output for output in map(_remove_log, cell.get("outputs", ())) if output]
     cells = _merge_parameters(cells)
@@ -47,11 +47,6 @@ def render_page(notebook: NotebookNode, **about: Any) -> str:
 
 def _tags(cell: NotebookNode) -> set[str]:
     return set(cell.metadata.get("tags", ()))
-
-
-def _is_marker(cell: NotebookNode) -> bool:
-    """Return whether papermill put a cell into a notebook that failed, to mark where."""
-    return cell.cell_type == "markdown" and "papermill-error-cell-tag" in _tags(cell)
 
 
 def _remove_log(output: NotebookNode) -> NotebookNode | None:
@@ -71,7 +66,7 @@ def _merge_parameters(cells: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def _holds_parameters(cell: NotebookNode) -> bool:
-    return not _tags(cell).isdisjoint({"parameters", "injected-parameters"})
+    return cell.cell_type == "code" and not _tags(cell).isdisjoint({"parameters", "injected-parameters"})
 
 
 def _read_display(output: NotebookNode, cell: NotebookNode, outline: Outline) -> tuple[str, Any, list[str]]:
