@@ -20,10 +20,7 @@ SVG = """<?xml version="1.0" encoding="utf-8"?>
 <style>path { stroke: #1f77b4; fill: none; stroke-width: 2 }</style>
 <path d="M 20 100
 L 140 40 L 260 25 L 440 20"/><text x="20" y="20" font-size="12">accuracy &amp; 100 % "test"</text></svg>"""
-PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6mKC9AAAAHklEQVR4nGNgYGD4TwHGKjhq\n"
-    "wKgBowaMGjBqwKgBQ8QAAIhz/wGEUKtTAAAAAElFTkSuQmCC\n"
-)
+PNG = "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6mKC9AAAAE0lEQVR42mNkEEAFTAxoYGQJAAAI\nrwEQddb6NQAAAABJRU5ErkJggg==\n"
 DOT = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
 TABLE = """<table><caption>Test accuracy by epoch</caption><thead><tr><th scope="col">epoch</th>
 <th scope="col">test accuracy</th><th scope="col">test loss</th></tr></thead><tbody>

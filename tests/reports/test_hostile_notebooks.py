@@ -59,7 +59,7 @@ DRAWINGS = [
     "<svg xmlns='http://www.w3.org/2000/svg'><foreignObject><p>text</p></foreignObject></svg>",
     "<!DOCTYPE svg [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;'>]><svg xmlns='http://www.w3.org/2000/svg'>&b;</svg>",
 ]  # fmt: skip
-IMAGES = [PNG, PNG[:-30], PNG.replace("QAAAA", "QBBBB"), "AAAA", "no base64", "<script>", ""]
+IMAGES = [PNG, PNG[:-30], PNG.replace("mNkEE", "mNkEF"), "AAAA", "no base64", "<script>", ""]
 OTHERS = {
     "application/javascript": "alert(1)",
     "application/json": {"a": 1},

@@ -43,6 +43,14 @@ def test_latex_to_mathml_escapes_text():
     assert "<mtext>&lt;script&gt;" in latex_to_mathml(r"\text{<script>}")
 
 
-def test_latex_to_mathml_refuses_links():
-    with pytest.raises(ValueError, match="href is not allowed"):
-        latex_to_mathml(r"\href{javascript:alert(1)}{x}")
+@pytest.mark.parametrize(
+    ("formula", "command"),
+    [
+        (r"\href{javascript:alert(1)}{x}", "href"),
+        (r"\style{position: fixed; inset: 0; background: url(x)}{y}", "style"),
+        (r"\class{box}{x}", "class"),
+    ],
+)
+def test_latex_to_mathml_refuses_links_and_styles(formula, command):
+    with pytest.raises(ValueError, match=f"{command} is not allowed"):
+        latex_to_mathml(formula)

@@ -200,7 +200,7 @@ def test_render_page_makes_no_markup_of_text(title, value, notice, printed, mess
         notebook = one_cell(
             v4.new_output("stream", name="stdout", text=printed + "."),
             v4.new_output("stream", name="stderr", text=printed + "."),
-            v4.new_output("display_data", {"text/plain": printed}),
+            v4.new_output("display_data", {"text/plain": printed + "."}),
             display("image/svg+xml", SVG, alt=message + "."),
             v4.new_output("error", ename=value, evalue=message, traceback=[printed]),
         )

@@ -39,13 +39,13 @@ def _convert(formula: str, display: str) -> str:
 
 
 def _find_fault(element: Element) -> str | None:
-    """Return the reason if latex2mathml passed through something that it did not understand, or a link."""
+    """Return the reason if latex2mathml passed through something that it did not understand, a link or a style."""
     text = element.text or ""
     leftover = r"\\[A-Za-z]+" if element.tag == "mtext" else r"[\\{}$^_]|&(?!#)"
     if re.search(leftover, text):
         return f"{text} is not understood"
-    if element.get("href"):
-        return r"\href is not allowed"
+    if forbidden := next(filter(element.get, ("href", "class", "style")), None):
+        return rf"\{forbidden} is not allowed"
     if element.get("linebreak"):
         return r"\\ outside an environment with rows"
     if element.tag == "mfrac" and len(element) != 2:
