@@ -73,8 +73,8 @@ OTHERS = {
 }
 TAGS = """
 html head meta title link style body a header nav ol ul li main h1 h2 h3 h4 h5 h6 dl div dt dd details summary pre code
-span p figure img table caption thead tbody tfoot tr th td b i em strong br footer blockquote hr del input
-math mrow mi mo mn mtext msup msub mfrac mstyle mtable mtr mtd
+span p figure img table caption thead tbody tfoot tr th td b i em strong br footer blockquote hr del input math
+mtable mtr mtd mrow mi mo mn mtext msup msub msubsup munder mover munderover mfrac msqrt mroot mstyle mspace mpadded
 """
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 LINKS = re.compile(r"#|(?:https?|mailto):|data:application/json,|data:,$|[^:]*(?:[/?#]|$)")
@@ -240,7 +240,11 @@ def test_render_page_names_what_of_an_output_it_cannot_show(data, shown, named):
 
 @pytest.mark.parametrize(
     ("mime", "content"),
-    [("image/svg+xml", each) for each in DRAWINGS[1:]] + [("image/png", each) for each in IMAGES[1:]],
+    [
+        pytest.param(mime, content, id=f"{mime} {number}")
+        for mime, contents in (("image/svg+xml", DRAWINGS), ("image/png", IMAGES))
+        for number, content in enumerate(contents[1:])
+    ],
 )
 def test_render_page_names_an_image_that_is_damaged_or_would_run_or_load(mime, content):
     html = sample_page(one_cell(v4.new_output("display_data", {mime: content}, metadata={"alt": "An image"})))
