@@ -247,8 +247,7 @@ def write_limits(measured: dict[str, Steps], peak: float) -> None:
 def draw_builds(measured: dict[int, building.BuildTimes]) -> tuple[float, float, float]:
     """Draw the seconds of builds against their grid points.
 
-    Returns the slope and the intercept of a straight line, and the largest distance of a build from it as a fraction of
-    the line.
+    Returns slope and intercept of a straight line, and the largest distance of a build from it as a fraction of it.
     """
     points, seconds = (np.array(values) for values in (list(measured), [each.warm for each in measured.values()]))
     slope, intercept = np.polyfit(points, seconds, 1)
