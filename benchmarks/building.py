@@ -1,5 +1,6 @@
 """Measure what a build costs besides its trainings: noise, starting a run, memory, many runs, a page, nothing to do."""
 
+import contextlib
 import math
 import os
 import shutil
@@ -127,34 +128,31 @@ def select_runs(plan: Sequence[Run]) -> list[str]:
 
 
 def measure_own_memory(folder: Path) -> float:
-    """Return the most memory in bytes of a build's own processes: Snakemake, and the warm one that its runs fork from.
+    """Return the memory in bytes of a build's own processes: Snakemake, and the warm one that its runs fork from.
 
-    Memory that processes share is counted once (proportional set size). The build is the project's, of few runs.
+    It is the median of the time when notebooks run. What processes share, as the warm one does with its runs, counts
+    for each in equal parts (proportional set size).
     """
-    copy_with_grid(folder, 4)
+    copy_with_grid(folder, 8)
     command = [sys.executable, "-m", "noisy_digits", "build", "--dataset", COLLECTION.dataset, "--profile", "quick"]
     environment = os.environ | {"PYTHONPATH": str(folder / "src")}
-    most = 0
+    taken = []
     with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL) as build:
         while build.poll() is None:
-            most = max(
-                most, sum(map(_count_own, [psutil.Process(build.pid), *psutil.Process(build.pid).children(True)]))
-            )
-            time.sleep(0.2)
+            processes = [psutil.Process(build.pid), *psutil.Process(build.pid).children(recursive=True)]
+            with contextlib.suppress(psutil.NoSuchProcess):  # a run that ends meanwhile
+                if any(process.name() == "ipykernel" for process in processes):
+                    taken.append(sum(map(_count_own, processes)))
+            time.sleep(0.1)
     if build.returncode:
         raise subprocess.CalledProcessError(build.returncode, command)
-    return float(most)
+    return float(np.median(taken))
 
 
 def _count_own(process: psutil.Process) -> int:
-    """Return the bytes of a process that belongs to a build, 0 if it belongs to a run or has ended."""
-    try:
-        is_own = process.name().startswith("python") and {"snakemake", "noisy_digits.pipeline.warm"} & {
-            *process.cmdline()
-        }
-        return process.memory_full_info().pss if is_own else 0
-    except psutil.NoSuchProcess:
-        return 0
+    """Return the bytes of a process that belongs to a build, 0 if it belongs to a run."""
+    is_own = process.name().startswith("python") and {"snakemake", "noisy_digits.pipeline.warm"} & {*process.cmdline()}
+    return process.memory_full_info().pss if is_own else 0
 
 
 def time_cold_run(folder: Path) -> float:
