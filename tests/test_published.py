@@ -217,6 +217,13 @@ def test_the_published_runs_are_those_that_are_planned_today():
     assert pages() <= {run.path for run in plan_runs(REPOSITORY, "full", dataset="mnist")}
 
 
+@second_edition
+def test_no_published_run_took_more_than_1_5_gb():
+    peaks = {file: read_record(file.parent)["peak_memory_mb"] for file in RESULTS.rglob("run.json")}
+    assert peaks
+    assert max(peaks.values()) <= 1500, max(peaks, key=peaks.get)
+
+
 def test_the_publication_is_small():
     assert sum(file.stat().st_size for file in REPORTS.rglob("*") if file.is_file()) <= 12e6
 
