@@ -24,7 +24,7 @@ from .study import REPORTS, RESULTS, as_committed, second_edition
 
 README, CHANGELOG = ((REPOSITORY / f"{name}.md").read_text() for name in ("README", "CHANGELOG"))
 REVISION = r'<th scope="row">revision</th><td>([^<]*)</td>'
-DECIMAL = r"\d+\.\d+"
+DECIMAL = r"(?<![\w.])\d+\.\d+"
 pytestmark = as_committed
 
 
