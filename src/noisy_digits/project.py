@@ -67,5 +67,11 @@ def read_revision(root: Path | None = None) -> str | None:
     return f"{revision}+" if changed else revision
 
 
+def list_untracked(root: Path | None = None) -> list[str]:
+    """Return the files of what the project computes that are not under version control, as paths from its top."""
+    paths = [f":(top){name}" for name in COMPUTES]
+    return _git(root, "ls-files", "--others", "--exclude-standard", "--full-name", "--", *paths).splitlines()
+
+
 def _git(folder: Path | None, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()

@@ -157,12 +157,20 @@ def test_publish_refuses_files_that_differ_before_it_builds(published):
     assert made(published) == []
 
 
+def test_publish_refuses_what_would_compute_without_being_in_the_revision(published):
+    (published / "params/other.yml").write_text((published / PARAMS).read_text())
+    refused = publish_again(published)
+    assert refused.returncode == 2
+    assert "params/other.yml is in no revision (1 such): commit or remove it" in refused.stderr
+
+
 def test_check_publication_names_runs_that_failed_or_are_of_another_revision(published):
     plan = plan_runs(published, "quick", dataset="digits")
     revision = check_publication(published, plan, COLLECTION)
     first, second = (published / "results/digits-quick" / run.path for run in plan[:2])
     (first / "run.json").write_text((first / "run.json").read_text().replace(revision, "8c71560"))
     (second / "metrics.json").unlink()
-    message = rf"{plan[1].path} is missing \(2 such\); {plan[0].path} was made at revision 8c71560, not {revision}"
+    other = f"{plan[0].path} was made at revision 8c71560, not {revision}: `make clean`, then publish"
+    message = rf"{plan[1].path} is missing \(2 such\); {other}"
     with pytest.raises(UserError, match=message):
         check_publication(published, plan, COLLECTION)

@@ -9,7 +9,7 @@ from noisy_digits.pipeline.claims import UNDECIDED
 from noisy_digits.pipeline.plan import Run
 from noisy_digits.pipeline.status import FINISHED
 from noisy_digits.pipeline.store import Collection
-from noisy_digits.project import read_revision
+from noisy_digits.project import list_untracked, read_revision
 from noisy_digits.reports.overview import Overview
 
 
@@ -20,6 +20,8 @@ def check_clean(root: Path) -> str:
         raise UserError(f"{root} is not in a git repository, and a study is published at a revision: run `git init`")
     if revision.endswith("+"):
         raise UserError(f"files differ from revision {revision[:-1]}: commit or stash the changes, then publish")
+    if untracked := list_untracked(root):
+        raise UserError(f"{untracked[0]} is in no revision ({len(untracked)} such): commit or remove it, then publish")
     return revision
 
 
@@ -34,7 +36,7 @@ def check_publication(root: Path, runs: Sequence[Run], collection: Collection) -
     unfinished = [f"{path} is {status}" for path, status in overview.statuses.items() if status not in FINISHED]
     records = {run.path: read_record(overview.results / run.path) for run in runs}
     others = [
-        f"{path} was made at revision {record['revision']}, not {revision}"
+        f"{path} was made at revision {record['revision']}, not {revision}: `make clean`, then publish"
         for path, record in records.items()
         if record and record["revision"] != revision
     ]
