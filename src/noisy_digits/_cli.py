@@ -65,6 +65,7 @@ def build(arguments: argparse.Namespace) -> None:
     write_plan(folder, plan)
     settle_runs(root, collection, plan)
     os.chdir(root)
+    _place_caches(root)
     if arguments.fresh:
         request_fresh_trainings()
     if not profile_dir:  # a cluster's nodes start cold
@@ -190,6 +191,18 @@ def _check_profile_dir(folder: Path) -> Path:
             "Run this on a login node of the cluster"
         )
     return folder.resolve()
+
+
+def _place_caches(root: Path) -> None:
+    """Let the libraries keep their caches in the project where they cannot write to the user's folder."""
+    try:
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        caches.mkdir(parents=True, exist_ok=True)
+        usable = os.access(caches, os.W_OK)
+    except (OSError, RuntimeError):  # of a user without a home
+        usable = False
+    if not usable:
+        os.environ["XDG_CACHE_HOME"] = str(root / ".snakemake/cache")
 
 
 def _snakemake(collection: Collection, arguments: argparse.Namespace, profile_dir: Path | None) -> list[str]:

@@ -207,7 +207,7 @@ def test_nothing_of_the_warm_process_is_left_after_a_build(toy):
 
 
 def test_a_command_whose_warm_process_is_gone_runs_cold(monkeypatch, capfd):
-    monkeypatch.setenv(_environment.WARM, f"noisy-digits-{os.getpid()}-nobody")
+    monkeypatch.setenv(_environment.WARM, f"noisy-digits-{os.getpid()}-nobody-0")
     assert warm.run_warm(["check"]) is None
     assert "the build's warm process is gone" in capfd.readouterr().err
     monkeypatch.delenv(_environment.WARM)
@@ -219,7 +219,7 @@ def test_a_socket_that_somebody_else_has_taken_is_not_spoken_to(monkeypatch, cap
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(f"\0noisy-digits-{os.getpid()}-test")
         listener.listen()
-        monkeypatch.setenv(_environment.WARM, f"noisy-digits-{os.getpid()}-test")
+        monkeypatch.setenv(_environment.WARM, f"noisy-digits-{os.getpid()}-test-0")
         monkeypatch.setattr(os, "getuid", lambda: 12345)
         assert warm.run_warm(["check"]) is None
     assert "belongs to somebody else" in capfd.readouterr().err

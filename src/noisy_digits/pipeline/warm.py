@@ -111,7 +111,7 @@ def start_server(imports: Iterable[str]) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(f"\0{address}")  # without a file, so that nothing is left of it
         listener.listen(socket.SOMAXCONN)  # all wait while the first one's modules are imported
-        subprocess.Popen(
+        server = subprocess.Popen(
             [sys.executable, "-m", __name__, str(os.getpid()), str(listener.fileno()), *sorted(imports)],
             pass_fds=[listener.fileno()],
             env={**os.environ, **kernel_variables(), "MPLBACKEND": "module://matplotlib_inline.backend_inline"},
@@ -119,7 +119,7 @@ def start_server(imports: Iterable[str]) -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # a command brings its own streams
         )
-    announce_warm_process(address)
+    announce_warm_process(f"{address}-{server.pid}")
 
 
 def run_warm(arguments: Sequence[str]) -> int | None:
@@ -127,13 +127,17 @@ def run_warm(arguments: Sequence[str]) -> int | None:
 
     Returns None where there is no warm process, or none that answers, which it says.
     """
-    if not (address := find_warm_process()):
+    if not (announced := find_warm_process()):
         return None
+    address, _, server = announced.rpartition("-")
     request = json.dumps(_describe_command(arguments, os.environ)).encode()
+    try:
+        build = os.pidfd_open(int(address.split("-")[2]))
+    except ProcessLookupError:
+        return 1  # the build has ended
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.settimeout(START_PATIENCE_S)
         try:
-            build = os.pidfd_open(int(address.split("-")[2]))
             connection.connect(f"\0{address}")
             if _peer_uid(connection) != os.getuid():
                 raise PermissionError("it belongs to somebody else")
@@ -141,6 +145,11 @@ def run_warm(arguments: Sequence[str]) -> int | None:
             if (answer := connection.recv(MAX_MESSAGE)) != ACCEPTED:
                 raise ConnectionError(answer.decode() or "it does not answer")
         except OSError as error:
+            if build in select.select([build], [], [], 0)[0]:
+                return 1  # the build has ended, and with it the warm process
+            if isinstance(error, TimeoutError):  # it is stopped, or hangs: no other run shall wait for it
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(server), signal.SIGKILL)
             print(f"noisy-digits: the build's warm process is gone ({error}); this run starts cold", file=sys.stderr)
             return None
         connection.settimeout(None)
