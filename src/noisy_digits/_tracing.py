@@ -14,8 +14,6 @@ import numpy as np
 
 OWN_MODULE = "noisy_digits._optimizers"
 """Beside Keras's own, the module whose classes are described by their settings; the code of others is not known."""
-MAX_KEPT = 8
-"""Traced models kept at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +26,7 @@ class _Traced:
 
 
 _idle: list[_Traced] = []
-"""The last one used comes last."""
+"""The one used last: the seeds of an architecture are trained one after the other, and each takes memory."""
 
 
 def describe_model(model: keras.Model) -> str | None:
@@ -65,8 +63,7 @@ def borrow_traced(model: keras.Model) -> Iterator[keras.Model]:
     for variable, value in zip(_optimizer_variables(traced.model), traced.initial, strict=True):
         variable.assign(value)
     yield traced.model
-    _idle.append(traced)
-    del _idle[:-MAX_KEPT]
+    _idle[:] = [traced]
 
 
 def copy_state(source: keras.Model, target: keras.Model) -> None:
@@ -77,12 +74,12 @@ def copy_state(source: keras.Model, target: keras.Model) -> None:
 
 
 def _take(model: keras.Model) -> _Traced | None:
-    """Return an idle traced model like ``model``, or a new one; None if there can be none."""
+    """Return the idle traced model if it is like ``model``, or a new one; None if there can be none."""
     if (description := describe_model(model)) is None:
         return None
-    for place, traced in enumerate(_idle):
-        if traced.description == description:
-            return _idle.pop(place)
+    if _idle and _idle[0].description == description:
+        return _idle.pop()
+    _idle.clear()
     try:
         similar = _build_like(model)
     except (TypeError, ValueError):  # Keras does not find the optimizer of a compiled part, for example

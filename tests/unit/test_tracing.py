@@ -180,17 +180,16 @@ def test_functions_are_traced_once_for_all_seeds(monkeypatch):
     assert counts == [counts[0]] * 3
 
 
-def test_few_traced_models_are_kept_those_used_last():
-    _tracing._idle.clear()
-    networks = [models.mlp((units,)) for units in range(1, _tracing.MAX_KEPT + 2)]
-    for network in networks[:-1]:
-        with _tracing.borrow_traced(network):
-            pass
-    for network in (networks[0], networks[-1]):  # the first is used again: the second has to go
-        with _tracing.borrow_traced(network):
-            pass
-    descriptions = [_tracing.describe_model(network) for network in networks]
-    assert [traced.description for traced in _tracing._idle] == [*descriptions[2:-1], descriptions[0], descriptions[-1]]
+def test_the_traced_model_used_last_is_kept_and_no_other_takes_memory():
+    first, second = models.mlp((1,)), models.mlp((2,))
+    with _tracing.borrow_traced(first):
+        pass
+    (kept,) = _tracing._idle
+    with _tracing.borrow_traced(first) as again:
+        assert again is kept.model
+    with _tracing.borrow_traced(second):
+        assert _tracing._idle == []
+    assert [traced.description for traced in _tracing._idle] == [_tracing.describe_model(second)]
 
 
 def test_a_model_is_lent_to_one_at_a_time():
