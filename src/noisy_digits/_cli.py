@@ -63,7 +63,7 @@ def build(arguments: argparse.Namespace) -> None:
     folder = root / "results" / collection.name
     acquire_lock(folder, wait=False)
     write_plan(folder, plan)
-    settle_runs(root, collection, plan)
+    settle_runs(root, collection, plan, arguments.only)
     os.chdir(root)
     _place_caches(root)
     if arguments.fresh:
@@ -112,10 +112,11 @@ def readme(arguments: argparse.Namespace) -> None:
 def publish(arguments: argparse.Namespace) -> None:
     """Build a collection from a clean tree, check that it belongs together, and update README.md."""
     from noisy_digits.reports.publication import check_clean, check_publication
-    from noisy_digits.reports.readme import update_readme
+    from noisy_digits.reports.readme import check_readme, update_readme
 
     root = find_project_root()
     check_clean(root)
+    check_readme(root)
     plan, collection = _plan_collection(root, arguments)
     named = {name: getattr(arguments, name) for name in ("dataset", "profile", "precision", "seeds")}
     options = [f"--{name}={value}" for name, value in named.items() if value]
@@ -179,7 +180,7 @@ def _check_profile_dir(folder: Path) -> Path:
     """Return the absolute path of a Snakemake profile after checking that it names an executor that is here."""
     try:
         settings = yaml.safe_load((folder / "profile.yaml").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"--profile-dir {folder}: there is no profile.yaml; see workflow/README.md") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"--profile-dir {folder}: profile.yaml is not YAML: {str(error).splitlines()[0]}") from None

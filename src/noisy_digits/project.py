@@ -60,7 +60,7 @@ def read_revision(root: Path | None = None) -> str | None:
     """
     paths = [f":(top){name}" for name in COMPUTES]
     try:
-        revision = _git(root, "log", "-1", "--format=%h", "--", *paths)
+        revision = _git(root, "log", "-1", "--abbrev=10", "--format=%h", "--", *paths)
         changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", *paths)
     except (OSError, subprocess.CalledProcessError):
         return None

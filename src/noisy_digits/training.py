@@ -207,12 +207,13 @@ class _Work:
     def train(self) -> _trainings.Training:
         """Train the model."""
         began, started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.perf_counter()
+        revision = read_revision()
         with borrow_traced(self.model) as traced:
             curves, steps = self._train(traced)
             copy_state(traced, self.model)
         gc.collect()  # datasets are part of a cycle, and would stay in memory during the next training
         seconds = round(time.perf_counter() - started, 1)
-        origin = _trainings.Origin(began, read_revision(), device_name(), seconds)
+        origin = _trainings.Origin(began, revision, device_name(), seconds)
         variables = [variable.numpy() for variable in self.model.variables]
         return _trainings.Training(curves, variables, steps, origin)
 

@@ -1,13 +1,17 @@
 """One run: its environment, what it must record, and how it fails."""
 
+import subprocess
 from dataclasses import replace
 
 import pytest
 
+from noisy_digits._files import read_record
 from noisy_digits.errors import UserError
-from noisy_digits.pipeline.execute import check_metrics
-from noisy_digits.pipeline.plan import Run
+from noisy_digits.pipeline.execute import check_metrics, execute_run
+from noisy_digits.pipeline.plan import Run, plan_runs
 from noisy_digits.pipeline.progress import format_progress
+from noisy_digits.pipeline.store import Collection
+from noisy_digits.project import read_revision
 from tests.conftest import MEASURE, MEASURE_PARAMETERS, noisy_digits, write_notebook
 
 PATH = "toy/1_measure/recipe~corrected/scale~2.0"
@@ -23,6 +27,7 @@ RUN = Run(
     headline_at={"noise_level": 0.4},
     coordinates=("noise_level", "layer"),
 )
+COMMIT = ("-c", "user.name=A reader", "-c", "user.email=reader@example.org", "commit", "--quiet", "--message")
 HEADLINE = {"seed": 0, "noise_level": 0.4, "metric": "accuracy", "value": 0.9}
 DIVERGED = {"seed": 1, "metric": "diverged", "value": 1.0}
 
@@ -93,6 +98,33 @@ def test_a_killed_kernel_fails_its_run_in_one_line(toy):
     assert done.returncode == 2
     assert "its kernel died" in done.stderr
     assert not list(toy.glob("results/**/metrics.json"))
+
+
+def test_a_run_names_the_revision_that_it_was_started_at(toy):
+    for command in (["init", "--quiet"], ["add", "params"], [*COMMIT, "First"]):
+        subprocess.run(["git", *command], cwd=toy, check=True)
+    first = read_revision(toy)
+    change = f"""
+import pathlib, subprocess
+params = pathlib.Path({str(toy / "params/toy.yml")!r})
+params.write_text(params.read_text() + "# changed")
+subprocess.run(["git", *{[*COMMIT, "Second", "params"]!r}], cwd=params.parents[1], check=True)
+"""
+    done = execute(toy, f"{change}\n{MEASURE}")
+    assert done.returncode == 0, done.stderr
+    (record,) = toy.glob("results/**/run.json")
+    assert first != read_revision(toy)
+    assert read_record(record.parent)["revision"] == first
+
+
+def test_a_kernel_that_does_not_start_fails_its_run_in_one_line(toy, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("Kernel died before replying to kernel_info")
+
+    (run, *_) = plan_runs(toy, "quick", dataset="digits")
+    monkeypatch.setattr("papermill.execute_notebook", fail)
+    with pytest.raises(UserError, match=f"{run.path}: its kernel did not start: Kernel died before replying"):
+        execute_run(run, toy, Collection("digits", "quick"))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from noisy_digits.pipeline.plan import plan_runs
 from noisy_digits.pipeline.published import settle_runs
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.project import read_revision
-from noisy_digits.reports.publication import check_publication
+from noisy_digits.reports.publication import check_clean, check_publication
 
 from ..conftest import build, make_toy, noisy_digits
 
@@ -75,6 +75,12 @@ def test_read_revision_is_that_of_what_computes(published):
     assert read_revision(published) not in (revision, f"{revision}+")
 
 
+def test_read_revision_does_not_depend_on_the_readers_settings(published):
+    revision = read_revision(published)
+    git(published, "config", "core.abbrev", "20")
+    assert read_revision(published) == revision
+
+
 def test_a_clone_keeps_what_was_published_at_its_revision(published):
     records = {path: path.read_bytes() for path in (published / "results").rglob("run.json")}
     assert len(records) == 5
@@ -127,6 +133,13 @@ def test_a_published_run_without_a_page_is_made_again(published):
     assert settle(published) == (folder, False)
 
 
+def test_a_build_of_one_notebook_leaves_the_others_alone(published):
+    (published / PARAMS).write_text((published / PARAMS).read_text() + "\n")
+    plan = plan_runs(published, "quick", dataset="digits")
+    settle_runs(published, COLLECTION, plan, "toy/1_measure")
+    assert [path.parent.name for path in (published / "results").rglob("metrics.json")] == ["2_summary"]
+
+
 def publish_again(root):
     return noisy_digits(root, "publish", "--dataset", "digits", "--profile", "quick")
 
@@ -140,12 +153,26 @@ def test_publish_builds_what_is_missing_updates_the_readme_and_then_has_nothing_
     revision = read_revision(published)
     assert f"digits-quick belongs together, at revision {revision}: commit reports, results" in first.stdout
     assert made(published) == ["2_summary"]
-    assert "| write-up | claim" in (published / "README.md").read_text()
+    assert "\nold\n" in (published / "README.md").read_text()  # verdicts are those of the reference collection
     commit(published, "Publish the toy")
     second = publish_again(published)
     assert (second.returncode, read_revision(published)) == (0, revision)
     status = subprocess.run(["git", "status", "--porcelain"], cwd=published, capture_output=True, text=True, check=True)
     assert status.stdout == ""
+
+
+def test_publish_refuses_a_project_without_a_readme_before_it_builds(published):
+    (published / "README.md").unlink(missing_ok=True)
+    refused = publish_again(published)
+    assert refused.returncode == 2
+    assert "README.md is not there" in refused.stderr
+    assert made(published) == []
+
+
+def test_publish_asks_for_a_commit_in_a_project_that_has_none(toy):
+    git(toy, "init", "--quiet")
+    with pytest.raises(UserError, match="has no revision, and a study is published at one: run `git init`, and commit"):
+        check_clean(toy)
 
 
 def test_publish_refuses_files_that_differ_before_it_builds(published):

@@ -50,6 +50,21 @@ def test_update_readme_writes_pictures_and_verdicts_and_keeps_alt_texts(project)
     assert (root / "reports/full/toy/2_compare.svg").read_text() == SVG
 
 
+def test_update_readme_keeps_the_verdicts_if_the_collection_is_not_the_reference(project):
+    root, runs = project
+    update(root, runs)
+    (root / "project.yml").write_text("reference_collection: other\n")
+    update_readme(root, runs, FULL)
+    assert (root / "README.md").read_text() == UPDATED
+
+
+def test_update_readme_needs_one(project):
+    root, runs = project
+    (root / "README.md").unlink()
+    with pytest.raises(UserError, match=r"README\.md is not there"):
+        update_readme(root, runs, FULL)
+
+
 def test_update_readme_changes_nothing_the_second_time(project):
     root, runs = project
     update(root, runs)

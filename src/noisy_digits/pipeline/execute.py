@@ -61,7 +61,7 @@ def execute_run(run: Run, root: Path, collection: Collection) -> None:
     ):
         stale.unlink(missing_ok=True)
     parameters, project = _inject(run.parameters, collection), read_project(root)
-    started = time.time()
+    started, revision = time.time(), read_revision(root)
     # The path of a socket must be short, so the private folder is in /tmp.
     with (
         tempfile.TemporaryDirectory(prefix="noisy-digits-", dir="/tmp", ignore_cleanup_errors=True) as private,
@@ -88,7 +88,7 @@ def execute_run(run: Run, root: Path, collection: Collection) -> None:
         "device": trainings[-1]["device"] if trainings else None,
         "trainings": trainings,
         "precision": collection.precision,
-        "revision": read_revision(root),
+        "revision": revision,
         "data_sha256": load_datasets(project).dataset_sha256(collection.dataset),
     }
     write_json(folder / "run.json", record | _describe_machine(project.packages) | _cost(started))
@@ -143,6 +143,8 @@ def _execute_notebook(
     except DeadKernelError:
         shutil.copyfile(notebook, executed)  # without outputs: papermill saves none of a kernel that died
         raise UserError(f"{run.path}: its kernel died: it was killed, or memory ran out") from None
+    except RuntimeError as error:
+        raise UserError(f"{run.path}: its kernel did not start: {error}") from None
 
 
 def _execute_with_retry(

@@ -14,12 +14,13 @@ from noisy_digits.pipeline.store import Collection
 from noisy_digits.project import read_revision
 
 
-def settle_runs(root: Path, collection: Collection, plan: Sequence[Run]) -> None:
+def settle_runs(root: Path, collection: Collection, plan: Sequence[Run], only: str = "") -> None:
     """Let Snakemake leave alone what was published at this revision, and make again what is incomplete.
 
     A published run came with the clone: it has no executed notebook. It is kept if it was made with the parameters of
     the plan, has its page, and lacks nothing that is still needed: its models, if a run that reads it has to be made,
-    or its notebook, if the index takes an answer from it.
+    or its notebook, if the index takes an answer from it. With ``only``, an assignment/notebook, only its runs and
+    what they read are looked at.
     """
     revision, now = read_revision(root) or "+", time.time()
     answers = {
@@ -28,7 +29,11 @@ def settle_runs(root: Path, collection: Collection, plan: Sequence[Run]) -> None
         for question in assignment.questions.values()
     }
     needed: set[str] = set()
+    wanted = {run.path for run in plan if only in ("", f"{run.assignment}/{run.notebook}")}
     for run in reversed(plan):
+        if run.path not in wanted:
+            continue
+        wanted.update(run.depends_on)
         folder, page = (root / kind / collection.name / run.path for kind in ("results", "reports"))
         outputs = [folder / "metrics.json", folder / "run.json", page.with_name(f"{page.name}.html")]
         complete = is_complete(folder)

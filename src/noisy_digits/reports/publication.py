@@ -17,7 +17,7 @@ def check_clean(root: Path) -> str:
     """Return the revision of the project at ``root``. Raises UserError if there is none, or files differ from it."""
     revision = read_revision(root)
     if revision is None:
-        raise UserError(f"{root} is not in a git repository, and a study is published at a revision: run `git init`")
+        raise UserError(f"{root} has no revision, and a study is published at one: run `git init`, and commit")
     if revision.endswith("+"):
         raise UserError(f"files differ from revision {revision[:-1]}: commit or stash the changes, then publish")
     if untracked := list_untracked(root):
