@@ -13,6 +13,7 @@ PRECISION = "NOISY_DIGITS_PRECISION"
 COLLECTION = "NOISY_DIGITS_COLLECTION"
 DATA = "NOISY_DIGITS_DATA"
 TRAININGS = "NOISY_DIGITS_TRAININGS"
+KERAS_HOME = "KERAS_HOME"
 FRESH = "NOISY_DIGITS_FRESH"
 WARM = "NOISY_DIGITS_WARM"
 
@@ -66,9 +67,8 @@ def kernel_variables() -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several notebooks share a GPU; each takes the memory that it needs
     }
-    if folder := data_folder():
-        variables[DATA] = str(folder.resolve())  # a kernel works in the folder of its notebook
-    return variables
+    folders = {name: _path(name) for name in (DATA, KERAS_HOME, TRAININGS)}  # a kernel works elsewhere
+    return variables | {name: str(folder.resolve()) for name, folder in folders.items() if folder}
 
 
 def describe_arithmetic() -> str:
@@ -81,7 +81,7 @@ def data_folder() -> Path | None:
 
 
 def keras_home() -> Path | None:
-    return _path("KERAS_HOME")
+    return _path(KERAS_HOME)
 
 
 def trainings_folder() -> Path | None:
@@ -139,4 +139,4 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
 
 def _path(variable: str) -> Path | None:
     value = os.environ.get(variable)
-    return Path(value) if value else None
+    return Path(value).expanduser() if value else None

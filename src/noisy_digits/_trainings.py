@@ -129,6 +129,9 @@ def load_training(key: str, shapes: Sequence[tuple[int, ...]]) -> Training | Non
             training = _read(file, key, shapes)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError as error:
+        warnings.warn(f"{path} cannot be read ({error.strerror}); the training is made again", stacklevel=3)
+        return None
     except Exception as error:  # zipfile and NumPy raise a dozen kinds for damaged files
         warnings.warn(f"{path} is damaged ({error!r}); the training is made again", stacklevel=3)
         return None

@@ -40,7 +40,7 @@ def save_metrics(rows: Iterable[Mapping[str, Any]], *, coordinates: Sequence[str
     A row is a mapping with "seed", those of the ``coordinates`` that its metrics depend on, and the metrics: all other
     keys. In a build they are written to the run's metrics.json, and ``attrs["collection"]`` of the table names the
     collection; by hand nothing is written, and it is "none". Raises UserError for a metric that is not finite, or
-    given twice. If the row, or that of its seed without coordinates, has the metric "diverged", it is left out.
+    given twice; it is left out if the row, or that of its seed without coordinates, has the metric "diverged".
     """
     if isinstance(rows, Mapping):
         raise UserError('results.save_metrics: give a list of rows, such as [{"seed": 0, "test_accuracy": 0.9}]')

@@ -23,7 +23,7 @@ from ..browser import browser
 from ..conftest import REPOSITORY
 from .samples import Elements
 from .test_page import ANY_TEXT
-from .toy import FULL, remove_run
+from .toy import FULL, PARAMS, remove_run
 
 RESULTS = REPOSITORY / "results/mnist/results.csv"
 KEYS = ["assignment", "notebook", "seed", "metric", "value"]
@@ -107,6 +107,18 @@ def test_tabulate_results_gives_mean_standard_deviation_and_n_of_every_number_of
         assert mean == pytest.approx(row["mean"], rel=1e-6)
         assert n == row["count"]
         assert std is None if n == 1 else std == pytest.approx(row["std"], rel=1e-3)
+
+
+def test_tabulate_results_names_the_headline_as_it_names_the_measure(project):
+    root, _ = project
+    declared = PARAMS.replace("coordinates: [noise_level]", "coordinates: [noise_level, layer]")
+    (root / "params/toy.yml").write_text(declared.replace("{noise_level: 0.4}\n", "{noise_level: 0.4, layer: 1}\n"))
+    runs = plan_runs(root, "full")
+    row = {"seed": 0, "noise_level": 0.4, "layer": 1, "metric": "accuracy", "value": 0.9}
+    write_metrics(root / "results/full" / runs[0].path, [row])
+    table = tabulate_results(Overview(root, runs, FULL))
+    assert table["notebooks"]["toy/1_measure"]["headline"] == "accuracy/layer/noise_level"
+    assert "accuracy/layer/noise_level" in [measure["name"] for measure in table["measures"]]
 
 
 @given(ANY_TEXT, ANY_TEXT)

@@ -13,7 +13,14 @@ from noisy_digits.pipeline.plan import Run, plan_runs
 from noisy_digits.pipeline.status import run_statuses
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.reports.index import write_index
-from noisy_digits.reports.pages import check_renderable, collect_notices, find_links, refresh_pages, write_page
+from noisy_digits.reports.pages import (
+    check_renderable,
+    collect_notices,
+    describe_origin,
+    find_links,
+    refresh_pages,
+    write_page,
+)
 
 from .toy import FULL, PARAMS, fail_run, write_notebook
 
@@ -107,6 +114,23 @@ def test_refresh_pages_renders_again_a_page_whose_neighbors_changed(project):
     params.write_text(params.read_text().replace("scale: [0.5, 2.0]", "scale: [0.5, 1.0, 2.0]"))
     refresh(root, plan_runs(root, "full"))
     assert "next: scale 1<" in (root / f"reports/full/{runs[0].path}.html").read_text()
+
+
+def test_refresh_pages_renders_again_a_page_whose_assignment_has_another_title(project):
+    root, runs = project
+    refresh(root, runs)
+    params = root / "params/toy.yml"
+    params.write_text(params.read_text().replace("title: A toy assignment", "title: Toys & games"))
+    refresh(root, runs)
+    assert "<li>Toys &amp; games</li>" in (root / f"reports/full/{runs[0].path}.html").read_text()
+
+
+def test_describe_origin_names_every_version():
+    records = [
+        {"machine": "m", "revision": "r", "data_sha256": None, "versions": versions}
+        for versions in ({"numpy": "1.0", "keras": "3.0"}, {"numpy": "2.0"})
+    ]
+    assert describe_origin(records)["versions"] == "numpy 1.0, 2.0, keras 3.0"
 
 
 def test_write_page_says_which_trainings_were_restored_and_where_they_were_made(project):

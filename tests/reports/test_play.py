@@ -315,6 +315,16 @@ def test_render_page_makes_none_without_networks_data_or_digits(made, tmp_path, 
     assert play.render_page("digits", []) is None
 
 
+def test_render_page_makes_none_without_a_model(made, tmp_path, monkeypatch, capsys):
+    root = shutil.copytree(made[0].parents[2], tmp_path / "project")
+    monkeypatch.chdir(root)
+    for model in root.glob("results/digits/denoising/4a_autoencoder/*convolutional/*.keras"):
+        model.unlink()
+    assert play.render_page("digits", []) is None
+    missing = "no run of denoising/4a_autoencoder with autoencoder convolutional saved a model of seed 0"
+    assert f"play.html is left out: {missing}" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_mnist_networks_of_the_page_give_keras_outputs(open_play, made_of_mnist):
     assert made_of_mnist[0].stat().st_size <= MAX_BYTES

@@ -45,10 +45,15 @@ def test_kernel_variables_put_keras_on_tensorflow_with_one_thread(monkeypatch):
     assert _environment.kernel_variables()["TF_CPP_MIN_LOG_LEVEL"] == "0"
 
 
-def test_kernel_variables_hold_the_data_folder_in_full(monkeypatch, tmp_path):
+@pytest.mark.parametrize("name", [_environment.DATA, _environment.KERAS_HOME, _environment.TRAININGS])
+def test_kernel_variables_hold_the_users_folders_in_full(monkeypatch, tmp_path, name):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(_environment.DATA, "mnist")
-    assert _environment.kernel_variables()[_environment.DATA] == str((tmp_path / "mnist").resolve())
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for given, meant in (("here", "here"), ("~/there", "home/there")):
+        monkeypatch.setenv(name, given)
+        assert _environment.kernel_variables()[name] == str((tmp_path / meant).resolve())
+    monkeypatch.delenv(name)
+    assert name not in _environment.kernel_variables()
 
 
 def test_data_folder_and_keras_home_are_the_users(monkeypatch):

@@ -60,7 +60,7 @@ class Run:
 
     @property
     def fingerprint(self) -> str:
-        """Everything in the params files that its result and its page depend on, as one line of JSON."""
+        """Return everything in the params files that its result and its page depend on, as one line of JSON."""
         return json.dumps([self.parameters, self.notes, self.reference_values, self.coordinates], sort_keys=True)
 
 

@@ -35,15 +35,15 @@ def render_page(collection: str, notices: list[str]) -> str | None:
     """Return the page of a collection, which has its trained networks and some of its test digits in it.
 
     ``notices`` are shown first. Returns None if the networks are not trained, if the data set is not here or not one of
-    digits, and, with a line on stderr, if a network has a layer that the page cannot compute.
+    digits, and, with a line on stderr, if a model is missing or has a layer that the page cannot compute.
     """
     if not all(is_built(notebook, collection) for _, notebook, _ in NETWORKS.values()):
         return None
     dataset = dataset_name(collection)
     if dataset not in readers.DATASETS or (dataset != "digits" and data.locate_dataset(dataset) is None):
         return None
-    models = {name: _find_model(collection, notebook, point) for name, (_, notebook, point) in NETWORKS.items()}
     try:
+        models = {name: _find_model(collection, notebook, point) for name, (_, notebook, point) in NETWORKS.items()}
         networks = {name: read_network(file) for name, (_, file) in models.items()}
     except UserError as error:
         print(f"play.html is left out: {error}", file=sys.stderr)
@@ -78,10 +78,13 @@ def _read_source(name: str) -> str:
 
 
 def _find_model(collection: str, notebook: str, point: dict[str, str]) -> tuple[str, Path]:
-    """Return the path of the run that trained a network, and the file of its model."""
-    run = next(run for run in find_runs(notebook, collection) if point.items() <= run.point.items())
-    folder = find_project_root() / "results" / collection / run.path
-    return run.path, next(folder.glob(f"*_{SEED}.keras"))
+    """Return the path of the run that trained a network, and the file of its model. Raises UserError without one."""
+    for run in find_runs(notebook, collection):
+        folder = find_project_root() / "results" / collection / run.path
+        if point.items() <= run.point.items() and (files := sorted(folder.glob(f"*_{SEED}.keras"))):
+            return run.path, files[0]
+    where = "".join(f" with {key} {value}" for key, value in point.items())
+    raise UserError(f"no run of {notebook}{where} saved a model of seed {SEED}")
 
 
 def _select_digits(dataset: str) -> tuple[list[int], list[int], np.ndarray]:

@@ -71,7 +71,7 @@ def tabulate_results(overview: Overview) -> dict[str, Any]:
             f"{name}/{key}": {
                 "assignment": name,
                 "title": notebook.title,
-                "headline": "/".join(filter(None, [notebook.headline_metric, *notebook.headline_at])),
+                "headline": "/".join(filter(None, [notebook.headline_metric, *sorted(notebook.headline_at)])),
             }
             for name, assignment in assignments.items()
             for key, notebook in assignment.notebooks.items()

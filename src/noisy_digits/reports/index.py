@@ -31,7 +31,7 @@ TEMPLATES.globals |= {"edge": EDGE, "mistakes_caption": MISTAKES_CAPTION}
 def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None:
     """Write outdated pages, index.html, results.csv and compare.html of the collection whose plan is ``runs``.
 
-    So is the page of the module that project.yml names as ``extra_page``.
+    The page of the module that project.yml names as ``extra_page`` is written, too.
 
     Raises UserError, after writing index.html, for a metric that a params file names and no run recorded. Without
     results.csv Snakemake makes the index again, so that every build fails until the params file is mended.

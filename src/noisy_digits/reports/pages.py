@@ -8,12 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 import nbformat
+from markupsafe import escape
 
 from noisy_digits._environment import PRECISIONS
 from noisy_digits._files import RunRecord, TrainingRecord, read_metrics, read_record, write_text
 from noisy_digits.errors import UserError
 from noisy_digits.formatting import format_duration, format_label, format_point
-from noisy_digits.pipeline.config import load_assignment
+from noisy_digits.pipeline.config import load_assignment, load_assignments
 from noisy_digits.pipeline.datasets import load_datasets
 from noisy_digits.pipeline.plan import PROFILES, Run
 from noisy_digits.pipeline.status import diverged_seeds, run_status
@@ -111,27 +112,29 @@ def _group_points(plan: Sequence[Run], key: Callable[[Mapping[str, Any]], list])
 def refresh_pages(root: Path, runs: Sequence[Run], statuses: Mapping[str, str], collection: Collection) -> None:
     """Render the pages of failed runs, missing pages, and pages that are older than the code that renders them.
 
-    A page is rendered again, too, if it does not link to what it should in the plan ``runs``.
+    A page is rendered again, too, if it does not name its assignment, or link to what it should in the plan ``runs``.
     """
     folder = Path(__file__).parent
-    links = find_links(runs)
+    links, assignments = find_links(runs), load_assignments(root)
     renderer_time = max(file.stat().st_mtime for file in [*folder.glob("*.py"), *folder.glob("templates/*")])
     for run in runs:
         notebook = root / "results" / collection.name / run.path / "notebook.ipynb"
         page = root / "reports" / collection.name / f"{run.path}.html"
         outdated = statuses[run.path] == "failed" or not page.is_file() or page.stat().st_mtime < renderer_time
-        if (outdated or _lacks_links(page, run, links[run.path])) and read_notebook(notebook):
+        title = assignments[run.assignment].title
+        if (outdated or not _is_current(page, run, title, links[run.path])) and read_notebook(notebook):
             write_page(root, run, collection, links[run.path])
 
 
-def _lacks_links(page: Path, run: Run, links: Sequence[Link]) -> bool:
+def _is_current(page: Path, run: Run, title: str, links: Sequence[Link]) -> bool:
     html, top = page.read_text(encoding="utf-8"), "../" * run.path.count("/")
-    return not all(f'href="{top}{quote(path)}.html"' in html for _, path in links)
+    return f"<li>{escape(title)}</li>" in html and all(f'href="{top}{quote(path)}.html"' in html for _, path in links)
 
 
 def describe_origin(records: Sequence[RunRecord]) -> dict[str, str]:
     """Return where and with what runs were made: every value that their records name."""
-    versions = {package: version for record in records for package, version in record["versions"].items()}
+    packages = dict.fromkeys(package for record in records for package in record["versions"])
+    versions = {package: _join(record["versions"].get(package) for record in records) for package in packages}
     return {
         "machine": _join(record["machine"] for record in records),
         "versions": ", ".join(f"{package} {version}" for package, version in versions.items()),
