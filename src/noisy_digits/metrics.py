@@ -47,6 +47,12 @@ def standard_error(fraction: float, n: int) -> float:
     return float(np.sqrt(fraction * (1 - fraction) / n))
 
 
+def describe_standard_error(accuracy: float, n_images: int) -> str:
+    """Return what the choice of ``n_images`` test images adds to the uncertainty of ``accuracy``, as a sentence."""
+    error = standard_error(accuracy, n_images)
+    return f"The choice of {n_images:,} test images adds a standard error of {error:.4f}."
+
+
 def beats_baseline(accuracy: float, labels: np.ndarray) -> bool:
     """Return True if ``accuracy`` on ``labels`` (n,) is significantly above the majority-class baseline.
 

@@ -36,15 +36,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to a notebook's question: one to three sentences of Markdown, with their numbers.
+    """The answer to a notebook's question: a few sentences of Markdown, with their numbers.
 
-    The page shows it under the question.
+    The page shows it under the question. A notebook that answers several gives each the number of its ``question`` in
+    the params file.
     """
 
     text: str
+    question: str | None = None
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict, dict]:
-        return {"text/markdown": self.text}, {"answer": True}
+        return {"text/markdown": self.text}, {"answer": True} | ({"question": self.question} if self.question else {})
 
 
 def _cell(tag: str, value: object, scope: str = "") -> str:

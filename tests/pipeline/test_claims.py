@@ -222,8 +222,8 @@ def test_evaluate_claim_supports_a_pvalue_or_is_inconclusive():
             "every change of test accuracy at noise level 0.1, 1 < 0",
         ),
         (
-            {"at": {"scale": [0.1, 1.0]}, "along": "scale", "largest_change_at": 1.0, "less_than": 0.0},
-            "change of test accuracy at scale 0.1, 1 to scale 1 minus any other < 0",
+            {"at": {"scale": [0.1, 1.0, 2.0]}, "along": "scale", "largest_change_at": 1.0, "less_than": 0.0},
+            "change of test accuracy at scale 0.1, 1, 2 to scale 1 minus any other < 0",
         ),
         (
             {"minus": {"metric": "majority_baseline"}, "less_than": 0.01},

@@ -45,6 +45,26 @@ def test_load_assignment_names_file_key_and_mistake_in_one_line(tmp_path, case):
     assert "\n" not in text
 
 
+UNDECIDABLE = {
+    "no change": ("at: {scale: [0.5, 0.5]}, along: scale, less_than: 0", r"must list 2 different numbers or more"),
+    "no other change": (
+        "at: {scale: [0.5, 2.0]}, along: scale, largest_change_at: 2.0, less_than: 0",
+        r"must list 3 different numbers or more",
+    ),
+    "several p-values": ("at: {scale: [0.5, 2.0]}, pvalue_less_than: 0.05", r"`at` must give one point"),
+    "a p-value minus another": ("minus: {metric: n}, pvalue_less_than: 0.05", r"`at` must give one point, and minus"),
+}
+
+
+@pytest.mark.parametrize("case", UNDECIDABLE)
+def test_load_assignment_refuses_a_claim_that_no_number_could_decide(tmp_path, case):
+    region, message = UNDECIDABLE[case]
+    file = tmp_path / "toy.yml"
+    file.write_text(f"{TOY_PARAMS}claims:\n  c: {{statement: s, notebook: 1_measure, metric: m, {region}}}\n")
+    with pytest.raises(UserError, match=message):
+        load_assignment(file)
+
+
 def test_load_assignment_reads_every_key(tmp_path):
     file = tmp_path / "toy.yml"
     file.write_text(TOY_PARAMS)

@@ -222,7 +222,7 @@ def places(value, here=()):
 
 CLAIMS = """\
 claims:
-  c: {statement: s, notebook: 1_measure, metric: m, at: {scale: [0.5, 2.0]}, along: scale, largest_change_at: 2.0,
+  c: {statement: s, notebook: 1_measure, metric: m, at: {scale: [0.5, 1.0, 2.0]}, along: scale, largest_change_at: 2.0,
       less_than: 0.0}
   d: {statement: s, notebook: 1_measure, metric: m, at: {scale: 0.5}, minus: {metric: n, at: {scale: 2.0, level: 1}},
       greater_than: 0.0, stated_in: p, cause: {mistake: c, alone: as_submitted, without: corrected}}

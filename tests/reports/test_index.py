@@ -299,6 +299,14 @@ def test_sections_answer_questions_with_the_answer_and_the_figure_of_a_notebook(
     assert [verdict.word for _, verdict in question["verdicts"]] == ["artefact"]
 
 
+def test_write_index_names_a_question_that_no_answer_names_and_fails(project):
+    root, runs = project
+    answer = display("text/markdown", "It is **0.5**.", answer=True, question="T.2")
+    write_notebook(root / "results/full/toy/2_compare/notebook.ipynb", "", answer)
+    with pytest.raises(UserError, match=r"toy.yml: questions.T.1: no answer of 2_compare names this question"):
+        write_index(root, runs, FULL)
+
+
 def test_build_matrix_puts_runs_in_rows_and_columns_with_shares():
     runs = [run_row("as_submitted", "0.1", headline="0.2 (n = 1)"), run_row("corrected", "0.5", headline="0.7 (n = 1)")]
     matrix = build_matrix([*runs, run_row("corrected", "0.1", "failed")])

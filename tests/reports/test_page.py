@@ -35,6 +35,7 @@ from .samples import (
     SOURCE,
     SVG,
     Elements,
+    code,
     display,
     executed_notebook,
     failed_notebook,
@@ -254,11 +255,24 @@ def test_first_figure_is_the_first_chart_of_a_finished_run_or_else_its_first_ima
     assert first_figure(read_outputs(tmp_path)) is None
 
 
-def test_find_answer_is_the_output_marked_as_answer(tmp_path):
+def test_find_answer_is_the_output_marked_as_answer():
     answer = display("text/markdown", "**0.5**", answer=True)
     outputs = [(output, None) for output in (display("text/markdown", "no answer"), answer)]
-    assert find_answer(outputs) == "**0.5**"
-    assert find_answer(outputs[:1]) is None
+    assert find_answer(outputs, "T.1") == "**0.5**"
+    assert find_answer(outputs[:1], "T.1") is None
+
+
+def test_find_answer_is_the_one_that_names_the_question():
+    answers = [display("text/markdown", f"of {number}", answer=True, question=number) for number in ("T.1", "T.2")]
+    outputs = [(answer, None) for answer in answers]
+    assert [find_answer(outputs, number) for number in ("T.1", "T.2", "T.3")] == ["of T.1", "of T.2", None]
+
+
+def test_render_page_shows_all_answers_of_a_notebook_under_its_question():
+    answers = [display("text/markdown", f"It is {word}.", answer=True, question=word) for word in ("first", "second")]
+    notebook = v4.new_notebook(cells=[v4.new_markdown_cell("# Q"), *(code("x", answer) for answer in answers)])
+    (box,) = re.findall(r'<div class="answer".*?</div>', sample_page(notebook), re.DOTALL)
+    assert re.findall(r"It is (\w+)", box) == re.findall(r"It is (\w+)", sample_page(notebook)) == ["first", "second"]
 
 
 @pytest.mark.parametrize(("mode", "small_mode"), [("L", "L"), ("RGB", "P")])

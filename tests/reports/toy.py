@@ -111,7 +111,8 @@ def finish_run(root: Path, run: Run) -> None:
             {"seed": seed, "noise_level": 0.4, "metric": "accuracy", "value": accuracy + seed / 100},
         )
     ]
-    write_notebook(folder / "notebook.ipynb", "scale = 0.5", display("image/svg+xml", SVG, alt="A [curve]"))
+    answer = display("text/markdown", "Yes.", answer=True)
+    write_notebook(folder / "notebook.ipynb", "scale = 0.5", answer, display("image/svg+xml", SVG, alt="A [curve]"))
     write_metrics(folder, rows)
     write_json(folder / "run.json", RECORD | {"point": dict(run.point), "parameters": dict(run.parameters)})
 

@@ -41,7 +41,7 @@ def _check_points(at: Values) -> None:
 
 
 def is_selected(point: Values, where: Values) -> bool:
-    """Return whether ``point`` has one of the levels that ``where`` gives, in each of its columns."""
+    """Return True if ``point`` has one of the levels that ``where`` gives, in each of its columns."""
     return all(point.get(column) in list_levels(levels) for column, levels in where.items())
 
 
@@ -221,8 +221,14 @@ class Claim(StrictModel):
             )
         levels: Any = self.at.get(self.along) if self.along else []
         numbers = isinstance(levels, list) and all(type(level) in (int, float) for level in levels)
-        if self.along and (not numbers or len(levels) < 2 or self.minus):
-            raise UserError(f"along: at.{self.along} must list two numbers or more, and minus be left out")
+        needed = 2 if self.largest_change_at is None else 3
+        if self.along and (not numbers or len(set(levels)) < max(needed, len(levels)) or self.minus):
+            raise UserError(
+                f"along: at.{self.along} must list {needed} different numbers or more, and minus be left out"
+            )
+        lists = any(len(list_levels(level)) > 1 for level in self.at.values())
+        if self.pvalue_less_than is not None and (lists or self.minus):
+            raise UserError("pvalue_less_than: `at` must give one point, and minus be left out")
         if self.per_unit and not self.along:
             raise UserError("per_unit: there is no along")
         if self.largest_change_at is not None and self.largest_change_at not in sorted(levels)[1:]:
@@ -234,7 +240,10 @@ class Question(StrictModel):
     """A question of the assignment: the index shows it with the answer and the first figure of a notebook."""
 
     asked: str = Field(description="The question, in our words.")
-    notebook: str = Field(description="The notebook of this file that answers it; of a grid, the first corrected run.")
+    notebook: str = Field(
+        description="The notebook of this file that answers it; of a grid, the first corrected run. One that answers "
+        'several questions says which: `tables.Answer(…, question="W3.2A")`.'
+    )
     figure: bool = Field(default=True, description="False to leave the figure out.")
     claims: list[str] = Field(default=[], description="The claims that belong to it, whose verdicts are shown.")
 

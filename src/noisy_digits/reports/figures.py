@@ -130,13 +130,15 @@ def first_figure(outputs: Outputs) -> Figure | None:
     return next((figure for figure in figures if figure.mime == "image/svg+xml"), figures[0] if figures else None)
 
 
-def find_answer(outputs: Outputs) -> str | None:
-    """Return the answer among outputs as Markdown, None if there is none."""
-    return next((output.data["text/markdown"] for output, _ in outputs if is_answer(output)), None)
+def find_answer(outputs: Outputs, number: str) -> str | None:
+    """Return the Markdown of the first answer to question ``number`` or to no question by name; None without one."""
+    answers = [output for output, _ in outputs if is_answer(output)]
+    named = (each for each in answers if each.metadata.get("question", number) == number)
+    return next((each.data["text/markdown"] for each in named), None)
 
 
 def is_answer(output: NotebookNode) -> bool:
-    """Return whether an output is the answer to the notebook's question."""
+    """Return True if an output is the answer to the notebook's question."""
     return bool(output.get("metadata", {}).get("answer")) and isinstance(output.data.get("text/markdown"), str)
 
 

@@ -63,13 +63,19 @@ class Overview:
                 verdict = evaluate_claim(claim, table, assignment.original_recipe, assignment.corrected_recipe)
             claims.append((claim, verdict))
         verdicts = dict(zip(assignment.claims, claims, strict=True))
+        questions = [
+            self._answer(number, question, name, assignment, [verdicts[claim] for claim in question.claims])
+            for number, question in assignment.questions.items()
+        ]
+        unrecorded += [
+            f"{name}.yml: questions.{each['number']}: no answer of {each['notebook']} names this question"
+            for each in questions
+            if each["finished"] and each["answer"] is None
+        ]
         return {
             "name": name,
             "config": assignment,
-            "questions": [
-                self._answer(number, question, name, assignment, [verdicts[claim] for claim in question.claims])
-                for number, question in assignment.questions.items()
-            ],
+            "questions": questions,
             "notebooks": notebooks,
             "claims": claims,
             "mistakes": mistakes,
@@ -106,8 +112,10 @@ class Overview:
         figure = first_figure(outputs) if question.figure else None
         return {
             "number": number,
+            "notebook": question.notebook,
+            "finished": self.statuses[run.path] in FINISHED,
             "asked": question.asked,
-            "answer": find_answer(outputs),
+            "answer": find_answer(outputs, number),
             "figure": shrink_figure(figure) if figure else None,
             "verdicts": verdicts,
             "title": assignment.notebooks[question.notebook].title,

@@ -37,11 +37,11 @@ def render_page(notebook: NotebookNode, **about: Any) -> str:
     cells = _merge_parameters(cells)
     errors = [(cell, output) for cell in cells for output in cell.outputs if output.output_type == "error"]
     failed_cell, error = errors[-1] if errors else (None, None)
-    begins_with_text = bool(cells) and cells[0].cell_type == "markdown"  # below which the answer stands
+    begins_with_text = bool(cells) and cells[0].cell_type == "markdown"  # below which the answers stand
     outputs = [output for cell in cells for output in cell.outputs if begins_with_text]
-    answer = next(filter(is_answer, outputs), None)
+    answers = list(filter(is_answer, outputs))
     return TEMPLATES.get_template("page.html.j2").render(
-        cells=cells, answer=answer, failed_cell=failed_cell, error=error, outline=Outline(), **about
+        cells=cells, answers=answers, failed_cell=failed_cell, error=error, outline=Outline(), **about
     )
 
 
