@@ -1,5 +1,6 @@
 """Format numbers, grid values, intervals and durations as tables, figures and messages show them."""
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -63,7 +64,9 @@ def format_point(point: Mapping[str, object]) -> str:
 
 
 def format_interval(low: float, high: float) -> str:
-    """Return an interval as text, both ends with the same decimals: 0.9621 to 0.9713."""
+    """Return an interval as text, both ends with the same decimals: 0.9621 to 0.9713; "no interval" without ends."""
+    if math.isnan(low) or math.isnan(high):
+        return "no interval"
     size = max(abs(low), abs(high))
     ends = (f"{round(end, 4) + 0.0:.4f}" if 0.001 <= size < 100 else format_number(end) for end in (low, high))
     return " to ".join(ends)

@@ -63,6 +63,7 @@ def test_format_interval_formats_both_ends_alike():
     assert formatting.format_interval(-0.00001, 0.0019) == "0.0000 to 0.0019", "without a sign"
     assert formatting.format_interval(4.9e-05, 5e-05) == "4.9e-05 to 5e-05"
     assert formatting.format_interval(0.96209, 0.9713) == "0.9621 to 0.9713"
+    assert formatting.format_interval(float("nan"), float("nan")) == "no interval"
 
 
 @pytest.mark.parametrize(
