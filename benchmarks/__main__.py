@@ -296,8 +296,8 @@ def list_costs(cold: float, warm: float, page: float, peaks: dict[str, float]) -
         ("one more run of a build, the same", f"{warm:.2f} s"),
         ("rendering its page", f"{page:.2f} s"),
         *(
-            (f"memory of {path} on MNIST, two seeds of one epoch", f"{peak / 1e9:.2f} GB")
-            for path, peak in peaks.items()
+            (f"memory of {notebook} on MNIST, two seeds of one epoch", f"{peak / 1e9:.2f} GB")
+            for notebook, peak in peaks.items()
         ),
     ]
 

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -106,17 +107,18 @@ def time_command(folder: Path, *words: str, dataset: str = "digits") -> float:
 
 
 def measure_memory(folder: Path) -> dict[str, float]:
-    """Return the peak memory in bytes of runs on all of MNIST, by path: the last one of each notebook that trains.
+    """Return the peak memory in bytes of the notebooks that have seeds, on all of MNIST.
 
     They train two seeds for one epoch each; the three seeds of twelve epochs that W2's CNN has in full took 3 % more.
-    The runs that they depend on are measured too.
+    Of each the last run is measured, and those that others depend on; the largest counts.
     """
     copy_with_one_epoch(folder)
-    peaks = {}
+    peaks: dict[str, float] = {}
     for path in select_runs(plan_runs(folder, "quick", dataset="mnist")):
         time_command(folder, "run", path, dataset="mnist")
         record = read_record(folder / "results/mnist-quick" / path)
-        peaks[path] = record["peak_memory_mb"] * 1e6
+        notebook = "/".join(path.split("/")[:2])
+        peaks[notebook] = max(peaks.get(notebook, 0.0), record["peak_memory_mb"] * 1e6)
         print(f"{path}: {record['peak_memory_mb']} MB", flush=True)
     return peaks
 
@@ -131,7 +133,8 @@ def measure_own_memory(folder: Path) -> float:
     """Return the memory in bytes of a build's own processes: Snakemake, and the warm one that its runs fork from.
 
     It is the median of the time when notebooks run. What processes share, as the warm one does with its runs, counts
-    for each in equal parts (proportional set size).
+    for each in equal parts. Pages of files, such as TensorFlow's library, are left out: the system drops them when
+    memory is short.
     """
     copy_with_grid(folder, 8)
     command = [sys.executable, "-m", "noisy_digits", "build", "--dataset", COLLECTION.dataset, "--profile", "quick"]
@@ -140,7 +143,7 @@ def measure_own_memory(folder: Path) -> float:
     with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL) as build:
         while build.poll() is None:
             processes = [psutil.Process(build.pid), *psutil.Process(build.pid).children(recursive=True)]
-            with contextlib.suppress(psutil.NoSuchProcess):  # a run that ends meanwhile
+            with contextlib.suppress(psutil.NoSuchProcess, OSError):  # a process that ends meanwhile
                 if any(process.name() == "ipykernel" for process in processes):
                     taken.append(sum(map(_count_own, processes)))
             time.sleep(0.1)
@@ -152,7 +155,8 @@ def measure_own_memory(folder: Path) -> float:
 def _count_own(process: psutil.Process) -> int:
     """Return the bytes of a process that belongs to a build, 0 if it belongs to a run."""
     is_own = process.name().startswith("python") and {"snakemake", "noisy_digits.pipeline.warm"} & {*process.cmdline()}
-    return process.memory_full_info().pss if is_own else 0
+    mapped = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="utf-8") if is_own else ""
+    return sum(1024 * int(kilobytes) for kilobytes in re.findall(r"Pss_Anon: +(\d+)", mapped))
 
 
 def time_cold_run(folder: Path) -> float:
