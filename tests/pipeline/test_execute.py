@@ -73,6 +73,7 @@ def test_check_metrics_accepts_nothing_without_a_headline():
 def test_format_progress():
     epochs = [{"epoch": epoch, "epochs": 2, "device": "CPU"} for epoch in (1, 2, 1)]
     assert format_progress(epochs, 3, 6.0) == "training 2 of 3, epoch 1 of 2 on CPU, about 6 s left"
+    assert format_progress(epochs, 1, 6.0) == "training 2, epoch 1 of 2 on CPU", "several trainings with a seed"
 
 
 def test_a_run_writes_its_own_plan_results_and_page(toy):

@@ -29,17 +29,27 @@ def report_progress(path: str, progress_file: Path, n_trainings: int) -> None:
 
 
 def format_progress(epochs: list[dict[str, Any]], n_trainings: int, seconds: float) -> str:
-    """Return how far a run is as text, with its device and the time left; ``epochs`` finished in ``seconds``."""
-    left = format_duration(seconds / fraction_done(epochs, n_trainings) - seconds)
-    return f"{format_epochs(epochs, n_trainings)} on {epochs[-1]['device']}, about {left} left"
+    """Return how far a run is as text, with its device and the time left; ``epochs`` finished in ``seconds``.
+
+    A notebook that trains several times with a seed has no time left that is known.
+    """
+    done = f"{format_epochs(epochs, n_trainings)} on {epochs[-1]['device']}"
+    if _count_trainings(epochs) > n_trainings:
+        return done
+    return f"{done}, about {format_duration(seconds / fraction_done(epochs, n_trainings) - seconds)} left"
 
 
 def format_epochs(epochs: list[dict[str, Any]], n_trainings: int) -> str:
-    """Return how far a run is as text: training 2 of 5, epoch 3 of 12."""
-    training = sum(epoch["epoch"] == 1 for epoch in epochs)
-    return f"training {training} of {n_trainings}, epoch {epochs[-1]['epoch']} of {epochs[-1]['epochs']}"
+    """Return how far a run is as text: training 2 of 5, epoch 3 of 12; just training 6 if there are more than 5."""
+    training = _count_trainings(epochs)
+    total = f" of {n_trainings}" if training <= n_trainings else ""
+    return f"training {training}{total}, epoch {epochs[-1]['epoch']} of {epochs[-1]['epochs']}"
 
 
 def fraction_done(epochs: list[dict[str, Any]], n_trainings: int) -> float:
     """Return the fraction of a run's epochs that are finished."""
     return min(len(epochs) / (n_trainings * epochs[-1]["epochs"]), 1.0)
+
+
+def _count_trainings(epochs: list[dict[str, Any]]) -> int:
+    return sum(epoch["epoch"] == 1 for epoch in epochs)
