@@ -24,7 +24,7 @@ from noisy_digits.pipeline.status import FINISHED, diverged_seeds, run_statuses
 from noisy_digits.pipeline.store import Collection
 from noisy_digits.project import read_project
 from noisy_digits.references import compare_number, describe_effects, measure_effects
-from noisy_digits.reports.figures import find_answer, first_figure, read_outputs, shrink_figure
+from noisy_digits.reports.figures import find_answer, first_figure, is_answer, read_outputs, shrink_figure
 from noisy_digits.results import collect_metrics, select_values
 from noisy_digits.stats import Summary, summarize
 
@@ -70,7 +70,7 @@ class Overview:
         unrecorded += [
             f"{name}.yml: questions.{each['number']}: no answer of {each['notebook']} names this question"
             for each in questions
-            if each["finished"] and each["answer"] is None
+            if each["misnamed"]
         ]
         return {
             "name": name,
@@ -109,13 +109,13 @@ class Overview:
         runs = [run for run in self.runs if (run.assignment, run.notebook) == (name, question.notebook)]
         run = next((run for run in runs if run.point.get("recipe") == assignment.corrected_recipe), runs[0])
         outputs = read_outputs(self.results / run.path)
-        figure = first_figure(outputs) if question.figure else None
+        answer, figure = find_answer(outputs, number), first_figure(outputs) if question.figure else None
         return {
             "number": number,
             "notebook": question.notebook,
-            "finished": self.statuses[run.path] in FINISHED,
+            "misnamed": answer is None and any(is_answer(output) for output, _ in outputs),
             "asked": question.asked,
-            "answer": find_answer(outputs, number),
+            "answer": answer,
             "figure": shrink_figure(figure) if figure else None,
             "verdicts": verdicts,
             "title": assignment.notebooks[question.notebook].title,
