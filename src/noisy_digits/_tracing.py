@@ -6,7 +6,8 @@ import random
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import FunctionType
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any
 
 import keras
@@ -35,7 +36,8 @@ def describe_model(model: keras.Model) -> str | None:
     Returns None for a model with layers, losses or optimizers whose code is not Keras's or the suite's, or with a state
     outside of its variables.
     """
-    if not model.built or not all(map(_is_known, model._flatten_layers())):
+    parts = [*model._flatten_layers(), *([model.optimizer] if model.compiled and model.optimizer else [])]
+    if not model.built or not all(map(_is_known, parts)):
         return None
     try:
         with warnings.catch_warnings(action="ignore"):  # of lambdas
@@ -111,14 +113,21 @@ def _optimizer_variables(model: keras.Model) -> list[keras.Variable]:
 
 
 def _describe_variables(model: keras.Model) -> list[str]:
-    return [f"{variable.shape} {variable.dtype} {variable.trainable}" for variable in model.variables]
+    return [
+        f"{each.shape} {each.dtype} {each.trainable} {keras.constraints.serialize(each.constraint)}"
+        for each in model.variables
+    ]
 
 
-def _is_known(layer: keras.layers.Layer) -> bool:
-    """Return True if a layer runs code of Keras only and keeps its state in variables."""
-    functions = [value for value in vars(layer).values() if isinstance(value, FunctionType)]
-    adapts = hasattr(layer, "finalize_state")  # Normalization computes with copies of its variables
-    return not adapts and all(map(_is_of_keras, [each.__module__ for each in (type(layer), *functions)]))
+def _is_known(part: Any) -> bool:
+    """Return True if a layer or an optimizer runs known code only, and is what its settings and variables say."""
+    replaced = any(isinstance(value, MethodType | partial) for value in vars(part).values())
+    functions = [value for value in vars(part).values() if isinstance(value, FunctionType)]
+    adapts = hasattr(part, "finalize_state")  # Normalization computes with copies of its variables
+    excludes = hasattr(part, "_exclude_from_weight_decay")  # some variables, which its settings do not tell
+    modules = [each.__module__ for each in (type(part), *functions)]
+    known = all(_is_of_keras(module) or module == OWN_MODULE for module in modules)
+    return known and not (replaced or adapts or excludes)
 
 
 def _is_of_keras(module: Any) -> bool:

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import sys
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -85,16 +86,17 @@ def compute_key(*parts: str | np.ndarray) -> str:
 
 
 def describe_function(function: Callable) -> list[str | np.ndarray] | None:
-    """Return what decides the results of a function of this package: its name, its module's code, what it encloses.
+    """Return what decides the results of a function of this package: name, its module's code, what it holds.
 
     Returns None for any other function, whose code may depend on anything, and for values of other types than arrays,
     numbers and text.
     """
-    module = function.__module__.removeprefix(f"{__package__}.")
-    if module not in MODULES_OF_FUNCTIONS:
+    package, _, module = getattr(function, "__module__", "").rpartition(".")
+    if package != __package__ or module not in MODULES_OF_FUNCTIONS:
         return None
     enclosed = [cell.cell_contents for cell in function.__closure__ or ()]
-    values = [each for value in enclosed for each in (value if isinstance(value, list) else [value])]
+    held = [*enclosed, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    values = [each for value in held for each in (value if isinstance(value, list) else [value])]
     if not all(isinstance(value, np.ndarray | np.number | int | float | str) for value in values):
         return None
     code = [function.__qualname__, _simplify_code(_SOURCES[module])]
@@ -111,8 +113,12 @@ def lock_training(key: str) -> Iterator[None]:
         if folder := _folder():
             with contextlib.suppress(OSError):  # without a lock a training may be made twice, with the same result
                 folder.mkdir(parents=True, exist_ok=True)
-                lock = stack.enter_context((folder / ".lock").open("a"))
-                fcntl.lockf(lock, fcntl.LOCK_EX, 1, int(key[:15], 16))
+                lock, place = stack.enter_context((folder / ".lock").open("a")), int(key[:15], 16)
+                try:
+                    fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+                except BlockingIOError:
+                    print("another process makes the same training; waiting for it", file=sys.stderr)
+                    fcntl.lockf(lock, fcntl.LOCK_EX, 1, place)
         yield
 
 
@@ -149,7 +155,7 @@ def save_training(key: str, training: Training) -> None:
     try:
         write_file(folder / f"{key}.npz", lambda file: np.savez(file, described=json.dumps(described), **content))
         _remove_oldest(folder)
-    except OSError as error:
+    except (OSError, TypeError) as error:  # no file for it, or a curve of no numbers
         warnings.warn(f"this training is not kept: {error}", stacklevel=3)
 
 

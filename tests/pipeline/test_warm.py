@@ -107,6 +107,13 @@ def test_a_notebook_leaves_no_trace_in_the_next(toy):
     assert "cold" not in done.stderr
 
 
+def test_no_two_notebooks_draw_the_same_unseeded_numbers(toy):
+    measure_with(toy, "import random, numpy as np", "print(random.random(), np.random.rand())")
+    assert build(toy).returncode == 0
+    drawn = [number for outputs in find_outputs(toy) for number in "".join(outputs[0]["text"]).split()]
+    assert len(set(drawn)) == len(drawn) == 2 * len(POINTS)
+
+
 @pytest.mark.slow
 def test_a_figure_of_pyplot_is_shown(toy):
     measure_with(toy, "import matplotlib.pyplot as plt", "plt.plot([1, 2])", "plt.show()")

@@ -1,16 +1,20 @@
 """A training that was made before is restored, to the last bit, and nothing else is."""
 
+import functools
+import re
 import subprocess
 import sys
+import types
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from noisy_digits import _environment, epoch_metrics, models, training
+from noisy_digits import _environment, _trainings, epoch_metrics, models, training
 from noisy_digits.number_types import OPTIMIZERS
 
+from ..conftest import REPOSITORY
 from .stored_training import (
     FEW,
     METRICS,
@@ -167,6 +171,25 @@ def with_own_model():
     return compiled(model)
 
 
+def with_own_train_step():
+    model = plain()()
+    own = type(model).train_step
+    model.train_step = types.MethodType(lambda self, data: own(self, data), model)
+    return model
+
+
+def with_own_call():
+    layer = LAYERS.Dense(28)
+    layer.call = functools.partial(layer.call)
+    return stack(layer)
+
+
+def without_decay_of_biases():
+    optimizer = keras.optimizers.AdamW(0.01)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return plain(optimizer=optimizer)()
+
+
 UNKNOWN = {
     "layer": lambda: stack(OwnDense(28)),
     "layer of a notebook": lambda: stack(OwnDenseOfNotebook(28)),
@@ -180,6 +203,9 @@ UNKNOWN = {
     "lambda as loss": plain(loss=lambda true, predicted: own_loss(true, predicted)),
     "metric": plain(metrics=[own_loss]),
     "layer that adapts": with_normalization,
+    "train step": with_own_train_step,
+    "call": with_own_call,
+    "weight decay of some variables": without_decay_of_biases,
 }
 
 
@@ -199,6 +225,56 @@ def test_a_training_with_an_unknown_epoch_metric_is_never_kept(store):  # noqa: 
     assert key_of(metrics=[lambda model: table]) is None
     history = fit_few(build_tiny(), epoch_metrics=[lambda model: {"mine": 1.0}])
     assert history.curves["mine"] == [1.0, 1.0]
+    assert store.entries == []
+
+
+def test_an_epoch_metric_of_a_file_that_is_called_like_ours_is_unknown():
+    metric = epoch_metrics.error_rate(FEW.x_test, FEW.y_test, "error")
+    assert key_of(metrics=[lambda model: metric]) is not None
+    metric.__module__ = "epoch_metrics"
+    assert key_of(metrics=[lambda model: metric]) is None
+
+
+def test_default_arguments_of_an_epoch_metric_are_part_of_the_key():
+    def find_key(level):
+        def measure(model, level=level):
+            return {"level": level}
+
+        measure.__module__ = epoch_metrics.__name__
+        return key_of(metrics=[lambda model: measure])
+
+    assert None is not find_key(1.0) == find_key(1.0) != find_key(2.0)
+
+
+def test_the_code_that_counts_for_the_key_imports_no_other_code_that_could():
+    """What else it imports speaks with the user or the folder of the project, or names optimizers."""
+    harmless = {"_environment", "_trainings", "errors", "number_types", "project"}
+    code = {*_trainings.MODULES, *_trainings.MODULES_OF_FUNCTIONS}
+    for name in code:
+        source = (REPOSITORY / f"src/noisy_digits/{name}.py").read_text()
+        modules = re.findall(r"(?m)^from noisy_digits\.(\w+) import", source)
+        modules += ", ".join(re.findall(r"(?m)^from noisy_digits import (.*)$", source)).split(", ")
+        assert set(filter(None, modules)) <= code | harmless
+
+
+def test_a_constraint_that_is_set_on_a_weight_is_part_of_the_key(store):  # noqa: F811
+    for limit in (0.01, 0.02):
+        model = build_tiny()
+        model.layers[-1].kernel.constraint = keras.constraints.MaxNorm(limit)
+        fit_few(model)
+        assert np.linalg.norm(model.layers[-1].get_weights()[0], axis=0).max() == pytest.approx(limit, rel=1e-3)
+    assert store.restored == [False, False]
+
+
+def test_a_training_whose_curves_are_arrays_is_not_kept_but_not_lost(store):  # noqa: F811
+    model = build_tiny()
+    model.compile(optimizer="sgd", loss="categorical_crossentropy", metrics=[keras.metrics.F1Score()])
+    labels = np.eye(10, dtype=np.float32)[FEW.y_train], np.eye(10, dtype=np.float32)[FEW.y_test]
+    with pytest.warns(UserWarning, match="this training is not kept"):
+        history = training.fit(
+            model, FEW.x_train, labels[0], validation_data=(FEW.x_test, labels[1]), epochs=1, batch_size=4
+        )
+    assert len(history.curves["val_f1_score"][0]) == 10
     assert store.entries == []
 
 

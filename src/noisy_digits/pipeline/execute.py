@@ -187,5 +187,5 @@ def _describe_machine(packages: Sequence[str]) -> dict[str, Any]:
     """Return the operating system, the processor and the versions that a run was made with."""
     versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
     described = [f"{platform.system()} {platform.machine()}", *find_vector_instructions()]
-    onednn = kernel_variables()[ONEDNN] == "1"
+    onednn = kernel_variables()[ONEDNN].lower() in ("1", "true")  # as TensorFlow reads it
     return {"machine": " ".join(described), "onednn": onednn, "versions": versions}

@@ -279,6 +279,7 @@ def _fork_kernel(connection: socket.socket) -> ForkedKernel:
 
 
 def _enter(request: Mapping[str, Any], name: str) -> None:
+    importlib.import_module("numpy").random.seed()  # or all forks would draw the same numbers
     Path("/proc/self/comm").write_text(name, encoding="utf-8")  # shown by ps -e and top
     os.chdir(request["cwd"])
     os.environ.clear()
