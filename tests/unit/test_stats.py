@@ -1,3 +1,5 @@
+import itertools
+import re
 import warnings
 
 import numpy as np
@@ -5,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import stdtrit
+from scipy.special import logit, stdtrit
 from scipy.stats import friedmanchisquare, sem, t, ttest_1samp
 
 from noisy_digits import stats
@@ -37,16 +39,22 @@ def test_summarize_gives_students_interval(values):
         assert (summary.ci_low, summary.ci_high) == (pytest.approx(low), pytest.approx(high))
 
 
+@given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=2, max_size=20))
+def test_summarize_computes_with_double_precision(values):
+    assert stats.summarize(np.array(values, np.float32)) == stats.summarize(values)
+
+
 def test_summarize_gives_one_value_neither_deviation_nor_interval():
     summary = stats.summarize([0.5])
     assert np.isnan([summary.std, summary.ci_low, summary.ci_high]).all()
     assert str(summary) == "0.5000 (n = 1)"
     assert str(stats.summarize([0.5, 0.7])) == "0.6000 ± 0.1414 (n = 2)"
+    assert str(stats.summarize([0.5, 0.5])) == "0.5000 ± 0.0000 (n = 2)"
 
 
 @pytest.mark.parametrize(("values", "message"), [([], "no values"), ([0.5, np.nan], "not a number")])
 def test_summarize_refuses_what_it_cannot_summarize(values, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^stats.summarize: {message}"):
         stats.summarize(values)
 
 
@@ -113,7 +121,11 @@ def test_aggregate_seeds_takes_numbers_alone_and_the_metrics_in_the_order_asked_
 
 
 def test_aggregate_seeds_never_pools_grid_points_as_replicates():
-    with pytest.raises(UserError, match=r"train_accuracy has several values for one seed.*`by`"):
+    message = (
+        "stats.aggregate_seeds: train_accuracy has several values for one seed at one point: name the columns in "
+        "which these rows differ in `by`, or select other `metrics`"
+    )
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
         stats.aggregate_seeds(RUNS, by=["recipe"], metrics=["train_accuracy"])
     with pytest.raises(UserError, match="scale has several values"):
         stats.aggregate_seeds(RUNS)
@@ -139,6 +151,40 @@ def test_intervals_of_fractions_and_losses_are_possible_and_hold_the_mean(values
                 assert summary.std == pytest.approx(0, abs=1e-12)
 
 
+@given(st.lists(st.floats(0.2, 0.8), min_size=4, max_size=8).filter(lambda values: np.std(values) > 1e-3))
+def test_intervals_are_those_of_the_delta_method_on_the_scale_of_their_bounds(values):
+    free = stats.summarize(values)
+    for bounds, scale, slope in (
+        ((0.0, 1.0), logit, 1 / (free.mean * (1 - free.mean))),
+        ((0.0, np.inf), np.log, 1 / free.mean),
+    ):
+        reach = (free.ci_high - free.mean) * slope
+        low, high = stats.summarize(values, bounds).interval
+        assert scale(high) - scale(free.mean) == pytest.approx(reach)
+        assert scale(free.mean) - scale(low) == pytest.approx(reach)
+
+
+@given(FRACTIONS.filter(lambda values: np.std(values) > 1e-3), st.integers(-8, 8), st.integers(1, 8))
+def test_intervals_move_and_stretch_with_their_bounds(values, start, width):
+    moved = start + width * np.array(values)
+    for high in (1.0, np.inf):
+        expected, bounds = stats.summarize(values, (0.0, high)).interval, (float(start), start + width * high)
+        low_and_high = np.array(stats.summarize(moved, bounds).interval)
+        assert low_and_high == pytest.approx(start + width * np.array(expected), rel=1e-6, abs=1e-6)
+
+
+@given(st.integers(0, 64), st.sampled_from([(0.0, 1.0), (0.0, np.inf), (0.0, 0.5), stats.UNBOUNDED]))
+def test_values_that_agree_have_an_interval_without_width_even_at_a_bound(sixtyfourths, bounds):
+    summary = stats.summarize([sixtyfourths / 64] * 3, bounds)
+    assert summary.interval == (summary.mean, summary.mean)
+    assert stats.prediction_interval(summary, bounds) == summary.interval
+
+
+@pytest.mark.parametrize(("values", "bounds"), [([-1.0, 1.0], (0.0, np.inf)), ([0.5, 1.5], (0.0, 1.0))])
+def test_values_outside_their_bounds_have_the_interval_without_bounds(values, bounds):
+    assert stats.summarize(values, bounds) == stats.summarize(values)
+
+
 @given(st.lists(st.floats(0.4, 0.6), min_size=4, max_size=8))
 def test_bounds_far_away_change_an_interval_little(values):
     free, bounded = stats.summarize(values), stats.summarize(values, (0.0, 1.0))
@@ -147,10 +193,17 @@ def test_bounds_far_away_change_an_interval_little(values):
 
 @pytest.mark.parametrize(
     ("metric", "bounds"),
-    [("test_accuracy", (0, 1)), ("level_at_accuracy", (0, 1)), ("val_loss", (0, np.inf)), ("accuracy_change", None)],
+    [
+        ("test_accuracy", (0, 1)),
+        ("level_at_accuracy", (0, 1)),
+        ("error", (0, 1)),
+        ("crossover_level", (0, 1)),
+        ("val_loss", (0, np.inf)),
+        ("accuracy_change", (-np.inf, np.inf)),
+    ],
 )
 def test_find_bounds_goes_by_the_last_word_of_a_metric(metric, bounds):
-    assert stats.find_bounds(metric) == (bounds or stats.UNBOUNDED)
+    assert stats.find_bounds(metric) == bounds
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=8))
@@ -164,8 +217,9 @@ def test_prediction_interval_needs_replicates():
     assert np.isnan(stats.prediction_interval(stats.summarize([0.5]))).all()
 
 
-@given(st.lists(st.floats(-1, 1), min_size=2, max_size=10))
-def test_classify_differences_decides_as_the_test_of_scipy_does(values):
+@given(st.floats(-1, 1), st.lists(st.floats(-0.3, 0.3), min_size=2, max_size=10))
+def test_classify_differences_decides_as_the_test_of_scipy_does(mean, spread):
+    values = [mean + each for each in spread]
     summary = stats.summarize(values)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -176,7 +230,10 @@ def test_classify_differences_decides_as_the_test_of_scipy_does(values):
     assert stats.classify_differences([stats.summarize(values[:1])])[0] == "needs replicates"
 
 
-@given(st.lists(st.floats(0.001, 0.5), min_size=1, max_size=6))
+BELOW_THRESHOLDS = [0.99 * 0.05 / n for n in range(1, 7)]  # of up to six differences
+
+
+@given(st.lists(st.sampled_from(BELOW_THRESHOLDS) | st.floats(0.001, 0.5), min_size=1, max_size=6))
 def test_classify_differences_corrects_for_their_number_by_holms_method(pvalues):
     def with_pvalue(pvalue):
         return stats.Summary(float(stdtrit(3, 1 - pvalue / 2)), 2.0, 4, np.nan, np.nan)
@@ -190,11 +247,27 @@ def test_classify_differences_corrects_for_their_number_by_holms_method(pvalues)
     assert [answer == "higher" for answer in answers] == [place in rejected for place in range(len(pvalues))]
 
 
+def test_classify_differences_takes_the_rows_of_aggregate_seeds():
+    values = {"lower": [-0.2, -0.21], "higher": [0.2, 0.21], "inconclusive": [-0.2, 0.3], "none": [0.0, 0.0]}
+    runs = pd.DataFrame(
+        {"expected": expected, "seed": seed, "change": change}
+        for expected, changes in values.items()
+        for seed, change in enumerate(changes)
+    )
+    rows = stats.aggregate_seeds(runs, by=["expected"])
+    assert stats.classify_differences(rows) == list(rows["expected"]) == list(values)
+
+
 def test_classify_differences_says_where_there_is_none():
     assert stats.classify_differences([stats.summarize([0.0, 0.0]), stats.summarize([0.1])]) == [
         "none",
         "needs replicates",
     ]
+
+
+def test_classify_differences_decides_where_replicates_agree_and_not_where_they_cancel():
+    differences = [stats.summarize(values) for values in ([0.5, 0.5], [-0.5, -0.5], [-0.5, 0.5])]
+    assert stats.classify_differences(differences) == ["higher", "lower", "inconclusive"]
 
 
 def test_classify_differences_uses_the_words_it_is_given():
@@ -214,7 +287,22 @@ def test_friedman_test_is_exact_enough_where_the_chi_squared_distribution_is_not
     assert always["statistic"] == pytest.approx(12)
     assert always["pvalue"] < 0.001, "exactly 1 in 14,400; chi-squared says 0.017"
     assert always["n"] == 3
-    assert stats.friedman_test(np.zeros((3, 5)))["pvalue"] == 1
+
+
+def test_friedman_test_of_ties_alone_has_no_statistic_and_warns_of_nothing():
+    with warnings.catch_warnings(action="error"):
+        test = stats.friedman_test(np.zeros((3, 5)))
+    assert np.isnan(test["statistic"])
+    assert (test["pvalue"], test["significant"]) == (1, False)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_friedman_test_counts_all_orders_within_the_rows_where_they_are_few(seed):
+    values = np.random.default_rng(seed).normal(size=(3, 3))
+    orders = itertools.product(*(itertools.permutations(row) for row in values))
+    statistics = np.array([friedmanchisquare(*zip(*rows, strict=True)).statistic for rows in orders])
+    test = stats.friedman_test(values)
+    assert test["pvalue"] == pytest.approx((statistics >= test["statistic"] - 1e-9).mean())
 
 
 def test_friedman_test_corrects_its_statistic_for_ties():
@@ -223,9 +311,11 @@ def test_friedman_test_corrects_its_statistic_for_ties():
 
 
 def test_friedman_test_gives_the_same_p_value_every_time():
-    values = np.random.default_rng(1).normal(size=(5, 3))
+    values = np.random.default_rng(1).normal(size=(8, 4))  # with more orders than are tried
     assert stats.friedman_test(values) == stats.friedman_test(values)
 
 
 def test_friedman_test_does_not_decide_with_too_few_replicates():
-    assert stats.friedman_test(np.zeros((2, 5)))["significant"] is None
+    test = stats.friedman_test(np.zeros((2, 5)))
+    assert (test["n"], test["significant"]) == (2, None)
+    assert np.isnan([test["statistic"], test["pvalue"]]).all()
