@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noisy_digits import stats
-from noisy_digits.pipeline.claims import Outcome, evaluate_claim, format_condition
+from noisy_digits.formatting import format_interval
+from noisy_digits.pipeline.claims import UNDECIDED, Outcome, Verdict, evaluate_claim, format_condition
 from noisy_digits.pipeline.config import Claim
 
 SPREAD = (-0.01, 0.0, 0.01)
@@ -144,6 +145,7 @@ def test_evaluate_claim_subtracts_a_metric_that_depends_on_fewer_coordinates():
     assert word(chance, pd.concat([*rows, replicates("majority_baseline", 0.11)])) == "supported"
     assert word(chance, pd.concat([*rows, replicates("majority_baseline", 0.01)])) == "refuted"
     assert word(chance, pd.concat(rows)) == "not decided"
+    assert word(chance, replicates("majority_baseline", 0.11)) == "not decided", "no row has a noise level"
 
 
 def test_evaluate_claim_subtracts_a_metric_at_another_coordinate():
@@ -212,11 +214,167 @@ def test_evaluate_claim_supports_a_pvalue_or_is_inconclusive():
     assert word(test, corrected={0.1: 0.01}, spread=(0.0,)) == "supported"
     assert word(test, corrected={0.1: 0.5}, spread=(0.0,)) == "inconclusive"
 
+    assert word(test, corrected={0.1: 0.05}, spread=(0.0,)) == "inconclusive"
+
+
+def explanation(made, rows=None, **means):
+    return evaluate(made, table(**means) if rows is None else rows).findings["corrected"].explanation
+
+
+FALLS = {"at": {"scale": [0.1, 1.0, 2.0]}, "along": "scale", "less_than": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (
+            {"at": {"scale": 0.1}, "greater_than": 0.5},
+            "test accuracy at scale 0.1: 0.9000 ± 0.0100 (n = 3), 95 % interval 0.8723 to 0.9222",
+        ),
+        ({"at": {"scale": 0.1}, "greater_than": 0.5, "exact": True}, "test accuracy at scale 0.1: 0.9000, exact"),
+        ({"at": {"scale": 0.1}, "pvalue_less_than": 0.05}, "test accuracy at scale 0.1: 0.9000"),
+        (
+            {"at": {"scale": 1.0}, "minus": {"at": {"scale": 0.1}}, "less_than": 0.0, "exact": True},
+            "test accuracy at scale 1 minus scale 0.1: -0.2000, exact",
+        ),
+        (
+            {"at": {"scale": 1.0}, "minus": {"metric": "test_accuracy", "at": {"scale": 0.1}}, "less_than": 0.0}
+            | {"exact": True},
+            "test accuracy at scale 1 minus test accuracy at scale 0.1: -0.2000, exact",
+        ),
+        (FALLS | {"exact": True}, "test accuracy, scale 1 to 2: -0.1000, exact"),
+        (
+            FALLS | {"largest_change_at": 1.0, "exact": True},
+            "change to scale 1 minus test accuracy, scale 1 to 2: -0.1000, exact",
+        ),
+        (
+            FALLS | {"largest_change_at": 1.0, "per_unit": True, "exact": True},
+            "change to scale 1 minus test accuracy, scale 1 to 2: -0.1222, exact",
+        ),
+    ],
+)
+def test_evaluate_claim_explains_its_finding_with_the_number_that_decides(parts, expected):
+    assert explanation(claim(**parts), corrected={0.1: 0.9, 1.0: 0.7, 2.0: 0.6}) == expected
+
+
+@pytest.mark.parametrize(
+    ("levels", "decisive"),
+    [
+        ({0.1: 0.9, 1.0: 0.92, 2.0: 0.99}, "scale 1 to 2: 0.0700"),
+        ({0.1: 0.9, 1.0: 0.97, 2.0: 0.99}, "scale 0.1 to 1: 0.0700"),
+        ({0.1: 0.9, 1.0: 0.6, 2.0: 0.55}, "scale 1 to 2: -0.0500"),
+        ({0.1: 0.9, 1.0: 0.85, 2.0: 0.55}, "scale 0.1 to 1: -0.0500"),
+    ],
+)
+def test_evaluate_claim_explains_with_the_change_furthest_outside_or_nearest_to_the_edge(levels, decisive):
+    assert f"test accuracy, {decisive}" in explanation(claim(**FALLS), corrected=levels)
+
+
+@pytest.mark.parametrize(("other", "decisive"), [(0.85, 0.72), (0.75, 0.88), (0.72, 0.6), (0.88, 0.95)])
+def test_evaluate_claim_explains_with_the_number_nearest_to_either_limit(other, decisive):
+    between = claim(at={"scale": [0.1, 1.0]}, greater_than=0.7, less_than=0.9, exact=True)
+    assert explanation(between, corrected={0.1: other, 1.0: decisive}).endswith(f"scale 1: {decisive:.4f}, exact")
+
+
+def test_evaluate_claim_explains_with_the_first_of_equal_changes():
+    equal = explanation(claim(**FALLS), corrected={0.1: 1.0, 1.0: 0.75, 2.0: 0.5}, spread=(0.0,) * 3)
+    assert "scale 0.1 to 1: -0.2500" in equal
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"at": {"scale": [0.1, 1.0]}, "along": "scale", "greater_than": 0.0},
+        {"at": {"scale": 1.0}, "minus": {"at": {"scale": 0.1}}, "greater_than": 0.0},
+    ],
+)
+def test_evaluate_claim_sets_no_bounds_to_differences_and_changes(parts):
+    """That of two accuracies may be negative."""
+    first, second = (0.0, 0.0, 0.0), (-0.05, 0.0, 0.05)
+    rows = pd.concat([table(corrected={0.1: 0.5}, spread=first), table(corrected={1.0: 0.6}, spread=second)])
+    found = stats.summarize([0.05, 0.1, 0.15])
+    assert found.ci_low < 0
+    assert f"95 % interval {format_interval(*found.interval)}" in explanation(claim(**parts), rows)
+    assert word(claim(**parts), rows) == "inconclusive"
+
+
+def test_evaluate_claim_explains_with_a_change_that_fails_rather_than_with_an_unclear_one():
+    spreads = {0.1: (0.0, 0.0, 0.0), 1.0: (-0.3, 0.0, 0.3), 2.0: (-0.3, 0.0, 0.3)}
+    rows = [table(corrected={scale: 0.5 + scale / 20}, spread=spread) for scale, spread in spreads.items()]
+    assert "scale 1 to 2: 0.0500" in explanation(claim(**FALLS), pd.concat(rows))
+    assert word(claim(**FALLS), pd.concat(rows)) == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("value", "limits", "expected"),
+    [
+        (0.8, {"greater_than": 0.8}, "refuted"),
+        (0.8, {"less_than": 0.8}, "refuted"),
+        (0.8, {"greater_than": 0.7, "less_than": 0.9}, "supported"),
+        (0.6, {"greater_than": 0.7, "less_than": 0.9}, "refuted"),
+        (0.95, {"greater_than": 0.7, "less_than": 0.9}, "refuted"),
+    ],
+)
+def test_evaluate_claim_leaves_the_limits_out_of_the_region(value, limits, expected):
+    exact = claim(at={"scale": 0.1}, exact=True, **limits)
+    assert word(exact, corrected={0.1: value}, spread=(0.0,)) == expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "end", "expected"),
+    [
+        ("greater_than", "ci_low", "inconclusive"),
+        ("greater_than", "ci_high", "refuted"),
+        ("less_than", "ci_low", "refuted"),
+        ("less_than", "ci_high", "inconclusive"),
+    ],
+)
+def test_evaluate_claim_does_not_count_an_interval_that_touches_a_limit_as_inside(limit, end, expected):
+    rows = table(corrected={0.1: 0.9})
+    found = stats.summarize(rows["value"], stats.find_bounds("test_accuracy"))
+    assert word(claim(at={"scale": 0.1}, **{limit: getattr(found, end)}), rows) == expected
+
+
+@pytest.mark.parametrize("parts", [FALLS, {"at": {"scale": 1.0}, "minus": {"at": {"scale": 0.1}}, "less_than": 0.0}])
+def test_evaluate_claim_leaves_out_seeds_that_one_side_of_a_difference_lacks(parts):
+    rows = table(corrected={0.1: 0.9, 1.0: 0.7, 2.0: 0.5})
+    more = rows[rows["scale"] == 1.0].assign(seed=lambda rows: rows["seed"] + 2)
+    assert "(n = 3)" in explanation(claim(**parts), pd.concat([rows, more[more["seed"] > 2]]))
+
+
+def test_evaluate_claim_takes_changes_at_every_other_coordinate_in_the_order_of_the_levels():
+    rows = pd.concat(
+        table(corrected={0.1: 0.9, 1.0: second, 2.0: 0.1}).assign(depth=depth)
+        for depth, second in ((1, 0.5), (3, 0.95))
+    )
+    unsorted = {"at": {"depth": [1, 3], "scale": [2.0, 0.1, 1.0]}, "along": "scale", "less_than": 0.0}
+    assert "test accuracy at depth 3, scale 0.1 to 1: 0.0500" in explanation(claim(**unsorted), rows)
+    assert word(claim(**unsorted), rows) == "refuted"
+
+
+def test_evaluate_claim_lets_the_first_recipe_decide_if_none_is_named():
+    rows, high = table(first={0.1: 0.9}, second={0.1: 0.5}), claim(at={"scale": 0.1}, greater_than=0.8)
+    verdict = evaluate_claim(high, rows)
+    assert (verdict.word, verdict.cause, list(verdict.findings)) == ("supported", "", ["first"])
+
+
+def test_undecided_is_the_verdict_without_any_number():
+    assert Verdict("not decided", "", {}) == UNDECIDED == evaluate_claim(HIGH, table(first={0.1: 0.9}).iloc[:0])
+
 
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
         ({"at": {"scale": 0.1}, "greater_than": 0.8}, "0.8 < test accuracy at scale 0.1"),
+        ({"greater_than": 0.8, "less_than": 0.9}, "0.8 < test accuracy < 0.9"),
+        (
+            {"at": {"scale": [0.1, 1.0]}, "along": "scale", "per_unit": True, "greater_than": 0.5},
+            "0.5 < every change per unit of scale of test accuracy at scale 0.1, 1",
+        ),
+        (
+            {"at": {"scale": 0.1, "denoiser": "none"}, "minus": {"at": {"denoiser": "median_3"}}, "less_than": 0.0},
+            "test accuracy at scale 0.1; denoiser none minus denoiser median 3 < 0",
+        ),
         (
             {"at": {"noise_level": [0.1, 1.0]}, "along": "noise_level", "less_than": 0.0},
             "every change of test accuracy at noise level 0.1, 1 < 0",
