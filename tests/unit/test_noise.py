@@ -156,7 +156,7 @@ def test_uniform_background_is_uniform_on_the_given_fraction(noise_level):
 )
 def test_noise_rejects_an_impossible_amount(function, amount, allowed):
     with pytest.raises(
-        UserError, match=rf"noise {function.__name__}: the amount is {amount}, but it should be .*{allowed}"
+        UserError, match=rf"^noise {function.__name__}: the amount is {amount}, but it should be .*{allowed}"
     ):
         function(NO_IMAGE, amount, np.random.default_rng(0))
 
@@ -182,13 +182,20 @@ def test_parse_spec_returns_the_name_and_the_amount(amount):
 
 
 def test_parse_spec_rejects_a_noise_without_an_amount():
-    with pytest.raises(UserError, match=r'noise "gaussian" has no amount: give one, as in gaussian_0\.4'):
+    with pytest.raises(UserError, match=r'^noise "gaussian" has no amount: give one, as in gaussian_0\.4$'):
         noise.parse_spec("gaussian")
 
 
 @pytest.mark.parametrize("spec", ["gausian_0.4", "gaussian_-1", "clean_0", "pepper_0.1", "gaussian_1e3", ""])
 def test_parse_spec_rejects_an_unknown_noise(spec):
-    with pytest.raises(UserError, match=rf'unknown noise "{spec}": .* \(allowed: .*clean.*salt_and_pepper'):
+    expected = f'^unknown noise "{spec}": give clean, or a noise and its amount, as in gaussian_0.4'
+    with pytest.raises(UserError, match=rf"{expected}.* \(allowed: .*clean.*salt_and_pepper"):
+        noise.parse_spec(spec)
+
+
+@pytest.mark.parametrize(("spec", "meant"), [("shott_0.123456", "shot"), ("gausian", "gaussian"), ("claen", "clean")])
+def test_parse_spec_suggests_the_noise_whose_name_is_closest(spec, meant):
+    with pytest.raises(UserError, match=rf"; did you mean {meant}\?"):
         noise.parse_spec(spec)
 
 
@@ -243,5 +250,5 @@ def test_register_refuses_the_name_of_another_noise():
 
 @pytest.mark.parametrize("name", ["clean", "two words", "a-b", ""])
 def test_register_rejects_a_name_that_no_spec_could_have(name):
-    with pytest.raises(UserError, match="cannot be called"):
+    with pytest.raises(UserError, match=f'^a noise cannot be called "{name}"'):
         noise.register(name)(noise.gaussian)
