@@ -1,5 +1,6 @@
 """Everything that decides the result of a training is part of its key, and nothing else."""
 
+import ast
 from pathlib import Path
 
 import keras
@@ -114,6 +115,50 @@ def test_keys_tell_where_one_part_ends(first, second):
     assert (_trainings.compute_key(*arrays[0]) == _trainings.compute_key(*arrays[1])) == (first == second)
 
 
+def enclosing(value, name="metric", module=epoch_metrics.__name__):
+    """Return a function that looks like an epoch metric of this package and encloses a value."""
+
+    def metric():
+        return value
+
+    metric.__qualname__, metric.__module__ = name, module
+    return metric
+
+
+def key_of_function(*arguments):
+    return _trainings.compute_key(*_trainings.describe_function(enclosing(*arguments)))
+
+
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        (np.zeros(2000), change(np.zeros(2000), 1000, 1e-9)),  # which look the same when printed
+        ([np.zeros(2000)], [change(np.zeros(2000), 1000, 1e-9)]),
+        ([np.zeros(2), np.ones(2)], [np.ones(2), np.zeros(2)]),
+        (np.zeros(2, np.float32), np.zeros(2, np.int32)),
+        (1, 2),
+        (1, 1.0),
+        (1, "1"),
+        (np.float32(1), 1.0),
+    ],
+)
+def test_describe_function_tells_what_a_metric_encloses(value, other):
+    assert key_of_function(value) == key_of_function(value) != key_of_function(other)
+    assert key_of_function(value) != key_of_function(value, "other_metric")
+
+
+@pytest.mark.parametrize("value", [None, {"a": 1}, (1, 2), [[1]], [1, None], len])
+def test_describe_function_does_not_describe_what_encloses_other_things(value):
+    assert _trainings.describe_function(enclosing(value)) is None
+
+
+@pytest.mark.parametrize(
+    "module", ["__main__", "noisy_digits", "noisy_digits.training", "numpy", "epoch_metrics.other"]
+)
+def test_describe_function_does_not_describe_functions_of_other_modules(module):
+    assert _trainings.describe_function(enclosing(1, "metric", module)) is None
+
+
 @pytest.mark.parametrize("package", ["keras", "numpy", "tensorflow"])
 def test_another_version_of_a_package_gives_another_key(monkeypatch, package):
     before = key_of()
@@ -140,6 +185,19 @@ def test_a_line_of_the_training_code_gives_another_key_but_words_do_not(monkeypa
         monkeypatch.setattr(_trainings, "_SOURCES", _trainings._read_sources(tmp_path))
         assert (key_of(metrics=METRICS.values()) == before) is same
         assert (key_of() == without_metrics) is (same or name in _trainings.MODULES_OF_FUNCTIONS)
+
+
+def test_every_module_that_the_training_code_uses_is_part_of_the_key_or_decides_nothing():
+    used = set()
+    for name in ALL_MODULES:
+        for node in ast.walk(ast.parse((Path(_trainings.__file__).parent / f"{name}.py").read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "noisy_digits":
+                used |= {each.name for each in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module.startswith("noisy_digits."):
+                used.add(node.module.removeprefix("noisy_digits."))
+    decide_nothing = {"_environment", "_trainings", "errors", "number_types", "project"}
+    assert set(_trainings.MODULES) == used - decide_nothing
+    assert _trainings.MODULES_OF_FUNCTIONS == ("epoch_metrics",)
 
 
 def test_what_decides_nothing_is_not_part_of_the_key(monkeypatch, tmp_path):
