@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import types
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -112,6 +113,12 @@ def test_only_a_notebook_opened_by_hand_says_that_a_training_was_restored(store,
     fit_few(build_tiny())
     assert store.restored == [False, True, False]
     assert capsys.readouterr().out == ""
+
+
+def test_an_origin_names_its_revision_if_it_has_one():
+    origin = _trainings.Origin("2026-11-24T12:00:00Z", "8c71560", "CPU", 1.5)
+    assert str(origin) == "a training of 1.5 s, made 2026-11-24 at 8c71560"
+    assert str(replace(origin, revision=None)) == "a training of 1.5 s, made 2026-11-24"
 
 
 class OwnDense(LAYERS.Dense):

@@ -1,5 +1,6 @@
 """Whatever happens to the folder of trainings: every training has its right result, and no damaged one is restored."""
 
+import errno
 import fcntl
 import io
 import json
@@ -101,8 +102,9 @@ def test_a_damaged_entry_is_made_again_with_a_warning(store, made, name):  # noq
     store.folder.mkdir()
     entry = store.folder / made[0].name
     entry.write_bytes(DAMAGES[name](made[0]))
-    with pytest.warns(UserWarning, match=f"{entry} is damaged"):
+    with pytest.warns(UserWarning, match=f"(?s)^{entry} is damaged .*; the training is made again$") as warned:
         train_again(made)
+    assert Path(warned[0].filename).name == "stored_training.py"  # where `fit` is called, not where it warns
     train_again(made)
     assert store.restored == [False, True]
     assert sorted(store.folder.iterdir()) == [store.folder / ".lock", entry]  # nothing of a pickle was run
@@ -121,6 +123,28 @@ def test_a_symbolic_link_in_place_of_an_entry_gives_the_right_training(store, ma
     train_again(made)
     assert store.restored == [target == "entry", True]
     assert (tmp_path / "damaged").read_bytes() == b"PK"
+
+
+def test_an_entry_that_may_not_be_read_is_made_again_with_a_warning(store, made, monkeypatch):  # noqa: F811
+    """As one of another user; root may read all, so that the system's answer is made up."""
+
+    def refuse(path, *arguments):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    def load():
+        return _trainings.load_training(made[0].stem, [])
+
+    store.folder.mkdir()
+    shutil.copy(made[0], store.folder)
+    expected = f"^{store.folder / made[0].name} cannot be read .Permission denied.; the training is made again$"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        with pytest.warns(UserWarning, match=expected) as warned:
+            assert load() is None
+    assert warned[0].filename == __file__  # where the caller of `load_training` is called
+    with warnings.catch_warnings(action="error"):
+        train_again(made)
+    assert store.restored == [True]
 
 
 def test_a_folder_in_place_of_an_entry_is_left_alone_with_warnings(store, made):  # noqa: F811
@@ -182,8 +206,9 @@ def test_every_changed_bit_of_the_directory_of_an_archive_is_survived(made):
 
 def test_a_folder_that_cannot_be_made_costs_only_the_keeping(store, made):  # noqa: F811
     store.folder.write_text("a file")
-    with pytest.warns(UserWarning, match="this training is not kept"):
+    with pytest.warns(UserWarning, match="^this training is not kept: ") as warned:
         train_again(made)
+    assert [Path(each.filename).name for each in warned] == ["stored_training.py"]  # where `fit` is called
     assert store.restored == [False]
     assert store.folder.read_text() == "a file"
 

@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from noisy_digits import _trainings
+from noisy_digits import _environment, _trainings
 
 from ..conftest import PATIENCE_S
 from .stored_training import build_tiny, fit_few, state_of, store  # noqa: F401
@@ -52,6 +53,22 @@ def test_what_a_link_in_the_folder_leads_to_is_neither_written_nor_removed(store
     keep("other")
     assert store.entries == []
     assert (tmp_path / "essay.txt").read_text() == "mine"
+
+
+def test_trainings_are_kept_in_the_project_if_the_environment_names_no_folder(store, monkeypatch, tmp_path):  # noqa: F811
+    monkeypatch.delenv(_environment.TRAININGS)
+    for name in ("params", "notebooks"):  # which make a folder a project
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    keep(KEY)
+    assert [path.relative_to(tmp_path) for path in tmp_path.glob("**/*.npz")] == [Path("trainings") / f"{KEY}.npz"]
+    assert _trainings.load_training(KEY, [(8,)])
+
+
+def test_a_folder_in_folders_that_are_not_there_yet_is_made_with_its_lock(store, monkeypatch):  # noqa: F811
+    monkeypatch.setenv(_environment.TRAININGS, str(store.folder / "deeper"))
+    with _trainings.lock_training(KEY):
+        assert [path.name for path in (store.folder / "deeper").iterdir()] == [".lock"]
 
 
 def test_a_folder_in_place_of_the_lock_costs_only_the_waiting(store):  # noqa: F811
@@ -149,4 +166,14 @@ def test_a_training_whose_process_is_stopped_is_waited_for_until_that_is_killed(
         second.wait(1)
     first.kill()
     assert second.communicate(timeout=PATIENCE_S)[0] == b"held next\n"
+    first.communicate()
+
+
+def test_trainings_of_different_keys_do_not_wait_for_each_other(store):  # noqa: F811
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    first = subprocess.Popen([sys.executable, "-c", HOLD], **pipes)
+    assert first.stdout.readline() == b"held\n"
+    second = subprocess.Popen([sys.executable, "-c", HOLD.replace(KEY, "9" + KEY[1:])], **pipes)
+    assert second.communicate(timeout=PATIENCE_S)[0] == b"held\n"
+    assert first.poll() is None
     first.communicate()
