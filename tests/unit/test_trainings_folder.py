@@ -1,6 +1,7 @@
 """The folder of trainings: links out of it, thousands of entries, several processes at once, another TensorFlow."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -150,6 +151,7 @@ def test_a_training_of_another_tensorflow_is_not_restored_and_stays(store, monke
 HOLD = f"""
 import sys
 from noisy_digits._trainings import lock_training
+print("wants", flush=True)
 with lock_training({KEY!r}):
     print("held", flush=True)
     sys.stdin.read()
@@ -157,23 +159,23 @@ with lock_training({KEY!r}):
 
 
 def test_a_training_whose_process_is_stopped_is_waited_for_until_that_is_killed(store):  # noqa: F811
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
     first = subprocess.Popen([sys.executable, "-c", HOLD], **pipes)
-    assert first.stdout.readline() == b"held\n"
+    assert [first.stdout.readline() for _ in range(2)] == [b"wants\n", b"held\n"]
     first.send_signal(signal.SIGSTOP)
     second = subprocess.Popen([sys.executable, "-c", HOLD.replace("held", "held next")], **pipes)
-    with pytest.raises(subprocess.TimeoutExpired):
-        second.wait(1)
+    assert second.stdout.readline() == b"wants\n"
+    assert select.select([second.stdout], [], [], 1)[0] == []
     first.kill()
     assert second.communicate(timeout=PATIENCE_S)[0] == b"held next\n"
     first.communicate()
 
 
 def test_trainings_of_different_keys_do_not_wait_for_each_other(store):  # noqa: F811
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
     first = subprocess.Popen([sys.executable, "-c", HOLD], **pipes)
-    assert first.stdout.readline() == b"held\n"
+    assert [first.stdout.readline() for _ in range(2)] == [b"wants\n", b"held\n"]
     second = subprocess.Popen([sys.executable, "-c", HOLD.replace(KEY, "9" + KEY[1:])], **pipes)
-    assert second.communicate(timeout=PATIENCE_S)[0] == b"held\n"
+    assert second.communicate(timeout=PATIENCE_S)[0] == b"wants\nheld\n"
     assert first.poll() is None
     first.communicate()
