@@ -1,7 +1,6 @@
 """A training that was made before is restored, to the last bit, and nothing else is."""
 
 import functools
-import re
 import subprocess
 import sys
 import types
@@ -15,7 +14,6 @@ import tensorflow as tf
 from noisy_digits import _environment, _trainings, epoch_metrics, models, training
 from noisy_digits.number_types import OPTIMIZERS
 
-from ..conftest import REPOSITORY
 from .stored_training import (
     FEW,
     METRICS,
@@ -251,17 +249,6 @@ def test_default_arguments_of_an_epoch_metric_are_part_of_the_key():
         return key_of(metrics=[lambda model: measure])
 
     assert None is not find_key(1.0) == find_key(1.0) != find_key(2.0)
-
-
-def test_the_code_that_counts_for_the_key_imports_no_other_code_that_could():
-    """What else it imports speaks with the user or the folder of the project, or names optimizers."""
-    harmless = {"_environment", "_trainings", "errors", "number_types", "project"}
-    code = {*_trainings.MODULES, *_trainings.MODULES_OF_FUNCTIONS}
-    for name in code:
-        source = (REPOSITORY / f"src/noisy_digits/{name}.py").read_text()
-        modules = re.findall(r"(?m)^from noisy_digits\.(\w+) import", source)
-        modules += ", ".join(re.findall(r"(?m)^from noisy_digits import (.*)$", source)).split(", ")
-        assert set(filter(None, modules)) <= code | harmless
 
 
 def test_a_constraint_that_is_set_on_a_weight_is_part_of_the_key(store):  # noqa: F811
