@@ -81,7 +81,7 @@ def _plain(key):
     "name",
     [
         pytest.param("mlp_noise/4_noise_sweep", marks=WAITS),
-        "cnn_noise/3_clean_vs_noisy",
+        pytest.param("cnn_noise/3_clean_vs_noisy", marks=WAITS),
         pytest.param("cnn_noise/4_noise_sweep", marks=WAITS),
         pytest.param("depth/2_depth_compare", marks=WAITS),
         "beyond/6_literature",
