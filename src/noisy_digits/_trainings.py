@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from noisy_digits._environment import trainings_folder
+from noisy_digits._environment import RunContext, trainings_folder
 from noisy_digits._files import write_file
 from noisy_digits.errors import UserError
 from noisy_digits.project import find_project_root
@@ -117,7 +117,8 @@ def lock_training(key: str) -> Iterator[None]:
                 try:
                     fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
                 except BlockingIOError:
-                    print("another process makes the same training; waiting for it", file=sys.stderr)
+                    if not RunContext.from_environment().record_folder:  # by hand, where it could seem to hang
+                        print("another process makes the same training; waiting for it", file=sys.stderr)
                     fcntl.lockf(lock, fcntl.LOCK_EX, 1, place)
         yield
 
