@@ -110,6 +110,11 @@ def dataset_notice(name: str) -> str | None:
     return _NOTICES.get(name)
 
 
+def first_of_class(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the first image of each class in ``labels``, (n,), in the order of the classes: (classes, ...)."""
+    return images[np.unique(labels, return_index=True)[1]]
+
+
 def take_per_class(dataset: Dataset, n: int) -> Dataset:
     """Return the first ``n`` images (at least 1) of each class, of the training and of the test set, in their order.
 

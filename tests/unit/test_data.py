@@ -109,6 +109,13 @@ def test_take_per_class_takes_the_first_images_in_their_order(n):
         assert np.array_equal(images, x[kept])
 
 
+def test_first_of_class_gives_one_image_of_each_class_in_their_order():
+    images = data.first_of_class(DIGITS.x_test, DIGITS.y_test)
+    for label, image in enumerate(images):
+        np.testing.assert_array_equal(image, DIGITS.x_test[DIGITS.y_test == label][0])
+    assert len(images) == len(DIGITS.class_names)
+
+
 def test_take_per_class_rejects_less_than_one():
     with pytest.raises(UserError, match="n is 0"):
         data.take_per_class(DIGITS, 0)
