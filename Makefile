@@ -73,7 +73,7 @@ bench: $(READY) ## measure trainings (plain Keras against ours) and builds; writ
 	@'$(BIN)'/python -m benchmarks
 
 lab: $(READY) ## open the notebooks in JupyterLab
-	@NOISY_DIGITS_PRECISION='$(PRECISION)' NOISY_DIGITS_FRESH='$(FRESH)' TF_ENABLE_ONEDNN_OPTS=1 TF_CPP_MIN_LOG_LEVEL=3 '$(BIN)'/jupyter lab notebooks
+	@NOISY_DIGITS_PRECISION='$(PRECISION)' NOISY_DIGITS_FRESH='$(FRESH)' TF_ENABLE_ONEDNN_OPTS=1 '$(BIN)'/jupyter lab notebooks
 
 clean: ## remove results and reports of every collection that git does not track
 	@rm -rf .snakemake
@@ -82,17 +82,16 @@ clean: ## remove results and reports of every collection that git does not track
 installed:
 	@'$(BIN)/python' -c 'import noisy_digits._cli, snakemake' 2>/dev/null || { \
 	    '$(BIN)/python' -m pip install --quiet --require-hashes --requirement requirements.lock && \
-	    '$(BIN)/python' -m pip install --quiet --no-deps --no-build-isolation --editable .; }
+	    PATH='$(BIN)':"$$PATH" ./postBuild; }
 
-.venv/.ready: requirements.lock pyproject.toml
+.venv/.ready: requirements.lock pyproject.toml postBuild
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d; name one with: make PYTHON=python3.12" % v)'
 	@echo 'Installing the environment into .venv, once …'
 	@rm -rf .venv
 	@{ command -v uv >/dev/null && \
 	    uv venv --quiet --seed --python '$(PYTHON)' .venv && \
-	    uv pip install --quiet --python .venv --require-hashes --requirement requirements.lock && \
-	    uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .; } || { \
+	    uv pip install --quiet --python .venv --require-hashes --requirement requirements.lock; } || { \
 	    $(PYTHON) -m venv --clear .venv && \
-	    .venv/bin/pip install --quiet --require-hashes --requirement requirements.lock && \
-	    .venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .; }
+	    .venv/bin/pip install --quiet --require-hashes --requirement requirements.lock; }
+	@PATH='$(CURDIR)/.venv/bin':"$$PATH" ./postBuild
 	@touch $@

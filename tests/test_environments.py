@@ -6,8 +6,10 @@ import re
 import subprocess
 import tomllib
 
+import nbclient
 import pytest
 import yaml
+from nbformat import v4
 from packaging.specifiers import SpecifierSet
 
 from .conftest import REPOSITORY, environment
@@ -41,7 +43,7 @@ def test_conda_and_container_have_the_same_python_and_variables():
 def test_every_environment_is_installed_from_the_lock():
     (pip,) = (each["pip"] for each in CONDA["dependencies"] if isinstance(each, dict))
     assert pip == ["--requirement requirements.lock"]
-    for text in (CONTAINER, (REPOSITORY / "Makefile").read_text()):
+    for text in (CONTAINER, (REPOSITORY / "Makefile").read_text(), (REPOSITORY / "postBuild").read_text()):
         installs = re.findall(r"pip'?\s+install (.*?)(?:&&|;|$)", text, re.MULTILINE)
         assert installs
         for options in map(str.split, installs):
@@ -52,6 +54,15 @@ def test_binder_takes_environment_yml_and_runs_post_build():
     """It prefers a Dockerfile in the project's folder, and looks nowhere else if there is a folder for it."""
     assert not [name for name in ("Dockerfile", "binder", ".binder") if (REPOSITORY / name).exists()]
     assert os.access(REPOSITORY / "postBuild", os.X_OK)
+
+
+def test_no_kernel_shows_the_greeting_of_tensorflow(tmp_path):
+    """It goes to the process's own stderr, which `postBuild` keeps out of notebooks."""
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("import tensorflow, warnings\nwarnings.warn('mind the gap')")])
+    nbclient.execute(notebook, cwd=tmp_path)
+    (output,) = notebook.cells[0].outputs
+    assert "mind the gap" in output.text
+    assert "oneDNN" not in output.text
 
 
 def test_dev_containers_build_the_container_of_this_folder():

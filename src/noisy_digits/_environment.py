@@ -64,7 +64,6 @@ def kernel_variables() -> dict[str, str]:
     variables = dict.fromkeys(THREAD_VARIABLES, str(THREADS)) | {
         "KERAS_BACKEND": "tensorflow",
         ONEDNN: os.environ.get(ONEDNN, "1"),  # TensorFlow's default needs AVX-512
-        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several notebooks share a GPU; each takes the memory that it needs
     }
     folders = {name: _path(name) for name in (DATA, KERAS_HOME, TRAININGS)}  # a kernel works elsewhere

@@ -111,6 +111,15 @@ def test_read_parameters_names_a_damaged_notebook(notebook, content):
         read_parameters(notebook)
 
 
+def test_read_parameters_refuses_a_cell_that_papermill_would_leave_out(notebook):
+    write(notebook, "n: int = 3")
+    content = nbformat.read(notebook, as_version=4)
+    content.cells[0].metadata["tags"] = ["papermill-error-cell-tag"]
+    nbformat.write(content, notebook)
+    with pytest.raises(UserError, match=r"leaves out cells tagged .*: remove the tag"):
+        read_parameters(notebook)
+
+
 @pytest.mark.parametrize("path", PROJECT_NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_parameter_of_this_project_has_limits(path):
     """A name, a collection and a truth value may be anything of their type; for all others the type says more."""

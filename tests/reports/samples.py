@@ -27,7 +27,7 @@ TABLE = """<table><caption>Test accuracy by epoch</caption><thead><tr><th scope=
 <tr><th scope="row">1</th><td>0.9701</td><td>0.0961</td></tr>
 <tr><th scope="row">2</th><td>0.9822</td><td>0.0615</td></tr></tbody></table>"""
 SOURCE = "def build_model():\n    return None  # a model\n"
-MESSAGES = "I0000 0 port.cc] oneDNN custom operations are on\n\x1b[33mUserWarning\x1b[0m: mind the gap\n"
+MESSAGES = "\x1b[33mUserWarning\x1b[0m: mind the gap\n"
 ARGUMENTS = {
     "title": "A convolutional network under Gaussian noise",
     "point": {"recipe": "corrected", "scale": "0.5"},

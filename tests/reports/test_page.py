@@ -122,7 +122,6 @@ def test_render_page_folds_code_parameters_and_messages():
     assert parameters.index("scale: ") < parameters.index("recipe")
     assert "\x1b" not in html
     assert "mind the gap" in html
-    assert "oneDNN" not in html
 
 
 def test_render_page_shows_source_as_highlighted_code():

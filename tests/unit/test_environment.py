@@ -33,16 +33,12 @@ def test_run_context_comes_back_from_the_environment(monkeypatch, context):
 
 
 def test_kernel_variables_put_keras_on_tensorflow_with_one_thread(monkeypatch):
-    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     variables = _environment.kernel_variables()
     assert {variables[name] for name in _environment.THREAD_VARIABLES} == {"1"}
     assert variables["KERAS_BACKEND"] == "tensorflow"
-    assert variables["TF_CPP_MIN_LOG_LEVEL"] == "3"
     assert variables["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
     assert _environment.DATA not in variables
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
-    assert _environment.kernel_variables()["TF_CPP_MIN_LOG_LEVEL"] == "0"
 
 
 @pytest.mark.parametrize("name", [_environment.DATA, _environment.KERAS_HOME, _environment.TRAININGS])

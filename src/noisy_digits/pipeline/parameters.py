@@ -18,6 +18,8 @@ from noisy_digits._yaml import explain
 from noisy_digits.errors import UserError, did_you_mean
 
 BUILTIN_TYPES = {kind.__name__: kind for kind in (int, float, str, bool, list, dict)}
+PAPERMILL_ERROR = "papermill-error-cell-tag"
+"""The tag of the cells that papermill adds to a notebook that failed, and removes before it runs one."""
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
@@ -80,7 +82,10 @@ def _read_cells(notebook: Path) -> tuple[list[str], list[int]]:
     """Return the sources of a notebook's cells, empty for text, and which are tagged "parameters"."""
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-        tagged = [index for index, cell in enumerate(cells) if "parameters" in cell["metadata"].get("tags", [])]
+        tags = [cell["metadata"].get("tags", []) for cell in cells]
+        if any(PAPERMILL_ERROR in each for each in tags):
+            raise UserError(f'{notebook}: papermill leaves out cells tagged "{PAPERMILL_ERROR}": remove the tag')
+        tagged = [index for index, each in enumerate(tags) if "parameters" in each]
         return ["".join(cell["source"]) if cell["cell_type"] == "code" else "" for cell in cells], tagged
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{notebook}: not a readable notebook: {error!r}") from None

@@ -10,11 +10,11 @@ from markupsafe import Markup
 from nbconvert.filters.ansi import strip_ansi
 from nbformat import NotebookNode
 
+from noisy_digits.pipeline.parameters import PAPERMILL_ERROR
 from noisy_digits.reports._templates import TEMPLATES
 from noisy_digits.reports.figures import IMAGE_SUFFIXES, is_answer, read_figure
 from noisy_digits.reports.markdown import Outline, highlight_python, render_markdown, reveal_order
 
-_TENSORFLOW_LOG = re.compile(r"(?m)^(?:[IWE]\d{4} .*|WARNING:(?: All log messages before absl|tensorflow:).*)\n?")
 _HTML_TAGS = {"table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "p", "b", "i", "em", "strong", "br"}
 _HTML_ATTRIBUTES = {"*": {"scope", "colspan", "rowspan"}}
 _REMOVED = re.compile(r"<(audio|canvas|embed|iframe|img|input|math|object|script|svg|template|video)\b", re.IGNORECASE)
@@ -31,9 +31,9 @@ def render_page(notebook: NotebookNode, **about: Any) -> str:
     ``top`` (the relative path of the collection's folder). An output that cannot be shown, such as an image without alt
     text, is named instead. Raises ValueError for a formula in a text cell that cannot be converted.
     """
-    cells = [cell for cell in copy.deepcopy(notebook.cells) if "papermill-error-cell-tag" not in _tags(cell)]
+    cells = [cell for cell in copy.deepcopy(notebook.cells) if PAPERMILL_ERROR not in _tags(cell)]
     for cell in cells:
-        cell.outputs = [output for output in map(_remove_log, cell.get("outputs", ())) if output]
+        cell.setdefault("outputs", [])
     cells = _merge_parameters(cells)
     errors = [(cell, output) for cell in cells for output in cell.outputs if output.output_type == "error"]
     failed_cell, error = errors[-1] if errors else (None, None)
@@ -47,13 +47,6 @@ def render_page(notebook: NotebookNode, **about: Any) -> str:
 
 def _tags(cell: NotebookNode) -> set[str]:
     return set(cell.metadata.get("tags", ()))
-
-
-def _remove_log(output: NotebookNode) -> NotebookNode | None:
-    """Return an output without TensorFlow's log lines, None if nothing is left."""
-    if output.get("name") == "stderr":
-        output.text = _TENSORFLOW_LOG.sub("", str(output.text))
-    return output if output.get("text", True) else None
 
 
 def _merge_parameters(cells: list[NotebookNode]) -> list[NotebookNode]:
