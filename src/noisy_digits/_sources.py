@@ -11,7 +11,6 @@ import hashlib
 import http.client
 import math
 import struct
-import sys
 import tempfile
 import urllib.request
 import zipfile
@@ -93,7 +92,7 @@ def obtain(name: str) -> tuple[str, Arrays]:
     except UserError as error:
         if name != "auto":
             raise
-        print(f"{error}. Using scikit-learn's bundled 1,797 digit scans instead.", file=sys.stderr)
+        print(f"{error}. Using scikit-learn's bundled 1,797 digit scans instead.")
         return "digits", _bundled_digits()
 
 
@@ -185,9 +184,7 @@ def _name_damaged(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # zipfile, zlib, gzip, struct and NumPy raise a dozen types between them
-        reason = f"{type(error).__name__}: {error}"[:200]
-        if "pickle" in reason:
-            reason = "it holds pickled objects, which could run code and are refused"
+        reason = " ".join(f"{type(error).__name__}: {error}"[:200].split())
         raise UserError(f"{path} cannot be read ({reason}): delete it or replace it") from error
 
 
@@ -205,10 +202,11 @@ def _read_mnist_archive(path: Path) -> Arrays:
 
 def _check_header(key: str, member: IO[bytes]) -> None:
     """Raise ValueError unless the header of an array of MNIST announces its shape and type: a header may lie."""
-    read = npy.read_array_header_1_0 if npy.read_magic(member) == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read(member)
+    if (version := npy.read_magic(member)) != (1, 0):  # others may be of any length
+        raise ValueError(f"the header of {key} is of version {version[0]} instead of 1")
+    shape, _, dtype = npy.read_array_header_1_0(member)
     if dtype.hasobject:
-        raise ValueError("pickle")
+        raise ValueError("it holds pickled objects, which could run code and are refused")
     if (shape, dtype) != (SHAPES[key], np.uint8):
         raise ValueError(f"{key} is {dtype} of shape {shape} instead of uint8 of shape {SHAPES[key]}")
 
@@ -236,7 +234,7 @@ def _download(name: str) -> Arrays:
     try:
         for file in source.downloads:
             with urllib.request.urlopen(URL + file, timeout=TIMEOUT_S) as response:
-                print(f"Downloading {URL}{file} to {target}", file=sys.stderr)
+                print(f"Downloading {URL}{file} to {target}")
                 contents[file] = response.read(MAX_BYTES)
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target, prefix=".download-") as staging, contextlib.suppress(UserError):

@@ -76,7 +76,7 @@ def check_dataset_name(name: str) -> str:
 def resolve_dataset(name: str) -> str:
     """Return the data set that a name stands for, after finding or downloading it and verifying its content.
 
-    "auto" becomes "mnist" if that is found or can be downloaded; otherwise "digits", with one line on stderr.
+    "auto" becomes "mnist" if that is found or can be downloaded; otherwise "digits", and says so.
     Of "digits", which scikit-learn brings, nothing is read here; ``load`` verifies it. Raises UserError for an unknown
     name, a data set that cannot be had, a file that is damaged or holds something else (also with "auto"), and a
     ``$NOISY_DIGITS_DATA`` that is not a folder.

@@ -46,10 +46,10 @@ class Trap:
         return open, (self.path, "w")
 
 
-def npy(shape, descr="'|u1'"):
+def npy(shape, descr="'|u1'", version=1, padding=0):
     """Return the header of an array of this shape and type."""
-    literal = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(literal)) + literal
+    literal = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, {' ' * padding}}}\n".encode()
+    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack({1: "<H", 2: "<I"}[version], len(literal)) + literal
 
 
 def write_archive(folder, **members):
@@ -96,6 +96,8 @@ HOSTILE = {
     "elements of 1 GB each": lambda at: write_archive(at, x_train=npy((60_000, 28, 28), "'|V1000000000'")),
     "a negative length": lambda at: write_archive(at, x_train=npy((-1, 28, 28))),
     "300 MB of zeros": lambda at: write_archive(at, x_train=npy((300_000_000,)) + ZEROS * 15),
+    "a header of 900 MB": lambda at: write_archive(at, x_train=npy((60_000, 28, 28), version=2, padding=900_000_000)),
+    "a header of 60,000 characters": lambda at: write_archive(at, x_train=npy((60_000, 28, 28), padding=60_000)),
     "a header of nested brackets": lambda at: write_archive(at, x_train=npy("(" * 5000)),
     "a header that is an expression": lambda at: write_archive(at, x_train=npy("__import__('os').getpid()")),
     "nothing after the headers": lambda at: write_archive(at),
