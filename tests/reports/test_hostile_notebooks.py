@@ -1,6 +1,9 @@
 """Pages of notebooks that were made to do harm: they run nothing, load nothing and hide nothing."""
 
+import base64
 import re
+import struct
+import zlib
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from nbformat import v4
 
 from noisy_digits._files import write_text
+from noisy_digits.reports.figures import read_image
 from noisy_digits.reports.index import write_index
 from noisy_digits.reports.page import render_page
 
@@ -48,6 +52,20 @@ FORMULAS = [
     "$\\href{javascript:alert(1)}{x}$", "$\\text{<script>}$", "$$\\begin{evil}x\\end{evil}$$", "$x^2$", "$\\wat$", "$$",
     "$\\style{background:url(x)}{y}$", "$\\class{evil}{x}$", "\\begin{align}<script>\\end{align}",
 ]  # fmt: skip
+
+
+def drawing(content):
+    return f"<svg xmlns='http://www.w3.org/2000/svg'>{content}</svg>"
+
+
+def png(width, height, pixels):
+    """Return a PNG, in base64, of these compressed pixels, with right checksums."""
+    shape = struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", shape), (b"IDAT", pixels), (b"IEND", b"")]
+    packed = [struct.pack(">I", len(it)) + kind + it + struct.pack(">I", zlib.crc32(kind + it)) for kind, it in chunks]
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(packed)).decode()
+
+
 PRINTED = ["\x1b[8m", "\x1b[31;1m", "\x1b]0;title\x07", "\r", "\x08" * 9, "\u202e", "\u2066", "\u200b", "\n", "\t"]
 DRAWINGS = [
     SVG, "<svg", "<p>no drawing</p>", "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
@@ -58,8 +76,28 @@ DRAWINGS = [
     f"<svg xmlns='http://www.w3.org/2000/svg'><rect style='fill: URL( \"{EVIL}/x\")'/></svg>",
     "<svg xmlns='http://www.w3.org/2000/svg'><foreignObject><p>text</p></foreignObject></svg>",
     "<!DOCTYPE svg [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;'>]><svg xmlns='http://www.w3.org/2000/svg'>&b;</svg>",
+    drawing("<text><![CDATA[<!--]]></text><script>alert(1)</script><text><![CDATA[-->]]></text>"),
+    drawing("<a><animate attributeName='href' values='javascript:alert(1)'/><text y='20'>text</text></a>"),
+    drawing(f"<image width='9' height='9'><set attributeName='href' to='{EVIL}/x.png'/></image>"),
+    drawing(f"<style>@\\69mport '{EVIL}/x.css';</style>"),
+    drawing(f"<style>rect {{ fill: u\\72l({EVIL}/x) }}</style>"),
+    drawing(f"<style>svg {{ background: image-set('{EVIL}/x.png' 1x) }}</style>"),
+    drawing(f"<style>a {{}}<g/>@import '{EVIL}/x.css';</style>"),
+    drawing(f"<h:iframe xmlns:h='http://www.w3.org/1999/xhtml' src='{EVIL}'/>"),
+    drawing(f"<h:img xmlns:h='http://www.w3.org/1999/xhtml' src='{EVIL}/x.png'/>"),
+    drawing("<a href='javascript:alert(1)'><text>text</text></a>"),
+    drawing(f"<g xml:base='{EVIL}/'><use href='#x'/></g>"),
 ]  # fmt: skip
-IMAGES = [PNG, PNG[:-30], PNG.replace("mNkEE", "mNkEF"), "AAAA", "no base64", "<script>", ""]
+DISARMED = [
+    f"<?xml-stylesheet href='{EVIL}/x.css'?>" + drawing("<g class='a'/>"),
+    f"<?xml-stylesheet type='text/xsl' href='{EVIL}/x.xsl'?>" + drawing("<g class='a'/>"),
+    drawing("<metadata><script>alert(1)</script></metadata><g class='a'/>"),
+    drawing("<!-- <script>alert(1)</script> --><g class='a'/>"),
+]
+IMAGES = [
+    PNG, PNG[:-30], PNG.replace("mNkEE", "mNkEF"), "AAAA", "no base64", "<script>", "",
+    png(800, 600, b"nonsense"), png(800, 600, zlib.compress(bytes(100))), png(6000, 6000, zlib.compress(b"")),
+]  # fmt: skip
 OTHERS = {
     "application/javascript": "alert(1)",
     "application/json": {"a": 1},
@@ -253,6 +291,13 @@ def test_render_page_names_an_image_that_is_damaged_or_would_run_or_load(mime, c
     assert f"Not shown: cell [3] (x): {mime} output " in elements.text
 
 
+@pytest.mark.parametrize("content", DISARMED)
+def test_read_image_leaves_out_what_is_no_part_of_a_drawing(content):
+    figure = read_image("image/svg+xml", content, "A drawing")
+    assert not re.search(rb"evil|script|stylesheet|<[!?]", figure.content)
+    assert b"<g" in figure.content
+
+
 def test_render_page_shows_code_in_the_order_in_which_it_runs():
     """Characters that reorder text could make a line of code look like a comment."""
     cell = v4.new_code_cell("x = 1 \u202e# \u2066", outputs=[v4.new_output("stream", text="a\u202eb")])
@@ -348,6 +393,9 @@ def test_one_hostile_notebook_does_not_cost_the_index(project):
     notebook, _ = hostile_notebook()
     answer = v4.new_output("display_data", {"text/markdown": "The answer is $\\wat$."}, metadata={"answer": True})
     notebook.cells[1].outputs.append(answer)
+    images = [png(2000, 1, zlib.compress(bytes(6001))), *IMAGES]
+    described = [v4.new_output("display_data", {"image/png": image}, metadata={"alt": "An image"}) for image in images]
+    notebook.cells[1].outputs[:0] = described
     for run in (runs[0], runs[-1]):
         write_text(root / "results/full" / run.path / "notebook.ipynb", v4.writes(notebook))
     write_index(root, runs, FULL)

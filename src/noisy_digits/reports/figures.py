@@ -1,5 +1,6 @@
 """Find the figures and the answer of an executed notebook."""
 
+import math
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
@@ -21,7 +22,17 @@ _GROUP = re.compile(r"(<g>|<g [^>]*[^/]>|</g>)")
 _TAG = re.compile(r"<[^>]*>")
 _UNQUOTED = " !$'()*,/:;=?@"
 """What needs no percent in a data: URL that stands between double quotation marks."""
-_LOADS = re.compile(r"@import|url\((?!\s*[\"']?#)", re.IGNORECASE)
+_SVG = "http://www.w3.org/2000/svg"
+ElementTree.register_namespace("", _SVG)
+ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
+_DRAWN = re.compile(
+    "svg|g|defs|use|symbol|marker|clipPath|mask|pattern|linearGradient|radialGradient|stop|image|style|title|desc|"
+    "path|rect|circle|ellipse|line|polyline|polygon|text|tspan|textPath"
+)
+"""The elements of a drawing."""
+_LOADS = re.compile(r"@|\\|image-set|image\(|src\(|url\((?!\s*[\"']?#)", re.IGNORECASE)
+"""What loads something in a style, or hides that it does."""
+MAX_PIXELS = 25_000_000
 SMALL_WIDTH = 640
 """Pixels across a small figure, at most."""
 
@@ -86,32 +97,48 @@ def read_image(mime: str, data: object, alt: str) -> Figure:
     if not isinstance(data, str):
         raise ValueError("is not text")
     if mime == "image/svg+xml":
-        _check_drawing(compact_svg(data))
-        return Figure(mime, data.encode(), alt)
+        return Figure(mime, _clean_drawing(data).encode(), alt)
     try:
         content = b64decode(data)
         with Image.open(BytesIO(content), formats=["PNG"]) as image:
-            image.verify()
+            image.verify()  # reads all but the pixels
+        with Image.open(BytesIO(content), formats=["PNG"]) as image:
+            size = image.size
+            if math.prod(size) <= MAX_PIXELS:
+                image.load()
     except Exception:  # Pillow raises many kinds
         raise ValueError("is no PNG image, or a damaged one") from None
+    if math.prod(size) > MAX_PIXELS:
+        raise ValueError(f"has {size[0]} × {size[1]} pixels; a page shows at most {MAX_PIXELS / 1e6:g} million")
     return Figure(mime, content, alt)
 
 
-def _check_drawing(svg: str) -> None:
+def _clean_drawing(svg: str) -> str:
+    """Return an SVG drawing with no more than has been checked: without comments, metadata and instructions.
+
+    Raises ValueError if it is damaged or holds more than a drawing.
+    """
+    if "<!ENTITY" in svg:
+        raise ValueError("declares entities")
     try:
-        elements = list(ElementTree.fromstring(svg).iter())
+        drawing = ElementTree.fromstring(svg)
     except ElementTree.ParseError as error:
         raise ValueError(f"is damaged ({error})") from None
-    if elements[0].tag != "{http://www.w3.org/2000/svg}svg":
+    if drawing.tag != f"{{{_SVG}}}svg":
         raise ValueError("is no SVG drawing")
-    for element in elements:
+    for metadata in drawing.findall(f"{{{_SVG}}}metadata"):
+        drawing.remove(metadata)
+    for element in drawing.iter():
+        space, _, tag = element.tag.rpartition("}")
         names = {name.rpartition("}")[2].lower(): value for name, value in element.attrib.items()}
-        tag = element.tag.rpartition("}")[2].lower()
-        if tag in ("script", "foreignobject") or any(name.startswith("on") for name in names):
-            raise ValueError("holds a script or HTML, which could run")
-        texts = [element.text or "", *names.values()]
-        if not names.get("href", "#").startswith(("#", "data:image/png")) or any(map(_LOADS.search, texts)):
+        if space != f"{{{_SVG}" or not _DRAWN.fullmatch(tag):
+            raise ValueError(f"holds <{tag}>, which is no part of a drawing and could run or load something")
+        if attribute := next((name for name in names if name == "base" or name.startswith("on")), None):
+            raise ValueError(f"has an attribute {attribute}, which could run or load something")
+        texts = [*names.values(), *(element.itertext() if tag == "style" else ())]
+        if not names.get("href", "#").startswith(("#", "data:image/png")) or _LOADS.search("".join(texts)):
             raise ValueError("names another file or address, which would be loaded")
+    return compact_svg(ElementTree.tostring(drawing, "unicode").replace(" />", "/>"))
 
 
 def read_outputs(folder: Path) -> list[tuple[NotebookNode, NotebookNode]]:
@@ -152,7 +179,7 @@ def shrink_figure(figure: Figure) -> Figure:
     image, file = Image.open(BytesIO(figure.content)), BytesIO()
     if image.width <= SMALL_WIDTH:
         return figure
-    height = round(image.height * SMALL_WIDTH / image.width)
+    height = max(1, round(image.height * SMALL_WIDTH / image.width))
     small = image.resize((SMALL_WIDTH, height), Image.Resampling.LANCZOS)
     if image.mode == "RGB":
         small = small.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
