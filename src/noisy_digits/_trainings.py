@@ -18,10 +18,10 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from noisy_digits._environment import RunContext, trainings_folder
@@ -66,8 +66,8 @@ class _Description(TypedDict):
     """What an entry holds besides the values of the variables."""
 
     key: str
-    curves: dict[str, list]
-    steps: int
+    curves: dict[str, list[float]]
+    steps: Annotated[int, Field(ge=0, lt=2**63)]
     origin: Origin
 
 
@@ -113,7 +113,8 @@ def lock_training(key: str) -> Iterator[None]:
         if folder := _folder():
             with contextlib.suppress(OSError):  # without a lock a training may be made twice, with the same result
                 folder.mkdir(parents=True, exist_ok=True)
-                lock, place = stack.enter_context((folder / ".lock").open("a")), int(key[:15], 16)
+                lock = stack.enter_context(open(folder / ".lock", "a", opener=_open_lock))
+                place = int(key[:15], 16)
                 try:
                     fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
                 except BlockingIOError:
@@ -132,7 +133,7 @@ def load_training(key: str, shapes: Sequence[tuple[int, ...]]) -> Training | Non
         return None
     path = folder / f"{key}.npz"
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open_entry) as file:
             training = _read(file, key, shapes)
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -158,6 +159,14 @@ def save_training(key: str, training: Training) -> None:
         _remove_oldest(folder)
     except (OSError, TypeError) as error:  # no file for it, or a curve of no numbers
         warnings.warn(f"this training is not kept: {error}", stacklevel=3)
+
+
+def _open_entry(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # waits for no other end of a pipe
+
+
+def _open_lock(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW, mode=0o666)
 
 
 def _folder() -> Path | None:

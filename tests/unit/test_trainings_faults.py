@@ -63,9 +63,10 @@ class Explosive:
 
 
 def compress(entry):
-    """Return an archive of an entry's name that unpacks to a thousand times its size."""
-    with zipfile.ZipFile(file := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("variable_0.npy", bytes(2**26))
+    """Return an entry of weights that are zero, which unpacks to more than its size."""
+    with np.load(entry) as content:
+        members = {name: value if name == "described" else np.zeros_like(value) for name, value in content.items()}
+    np.savez_compressed(file := io.BytesIO(), **members)
     return file.getvalue()
 
 
@@ -85,6 +86,15 @@ DAMAGES = {
     "no steps": lambda entry: rewrite(entry, lambda members: describe(members, lambda each: each.pop("steps"))),
     "steps in words": lambda entry: rewrite(
         entry, lambda members: describe(members, lambda described: described.update(steps="many"))
+    ),
+    "steps without end": lambda entry: rewrite(
+        entry, lambda members: describe(members, lambda described: described.update(steps=10**30))
+    ),
+    "steps below none": lambda entry: rewrite(
+        entry, lambda members: describe(members, lambda described: described.update(steps=-5))
+    ),
+    "curves of text": lambda entry: rewrite(
+        entry, lambda members: describe(members, lambda described: described.update(curves={"loss": "<b>"}))
     ),
     "curves without names": lambda entry: rewrite(
         entry, lambda members: describe(members, lambda described: described.update(curves=[1.0, 2.0]))
@@ -125,11 +135,31 @@ def test_a_symbolic_link_in_place_of_an_entry_gives_the_right_training(store, ma
     assert (tmp_path / "damaged").read_bytes() == b"PK"
 
 
+@pytest.mark.parametrize("name", ["entry", "lock"])
+def test_a_pipe_in_the_folder_is_not_waited_for(store, made, name):  # noqa: F811
+    store.folder.mkdir()
+    pipe = store.folder / {"entry": made[0].name, "lock": ".lock"}[name]
+    os.mkfifo(pipe)
+    with warnings.catch_warnings(action="ignore"):
+        train_again(made)
+    train_again(made)
+    assert store.restored == [False, True]
+    assert pipe.is_fifo() == (name == "lock")
+
+
+def test_no_lock_is_made_where_a_link_leads_to(store, made, tmp_path):  # noqa: F811
+    store.folder.mkdir()
+    (store.folder / ".lock").symlink_to(tmp_path / "elsewhere")
+    train_again(made)
+    assert not (tmp_path / "elsewhere").exists()
+    assert store.restored == [False]
+
+
 def test_an_entry_that_may_not_be_read_is_made_again_with_a_warning(store, made, monkeypatch):  # noqa: F811
     """As one of another user; root may read all, so that the system's answer is made up."""
 
-    def refuse(path, *arguments):
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+    def refuse(path, flags):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
 
     def load():
         return _trainings.load_training(made[0].stem, [])
@@ -138,7 +168,7 @@ def test_an_entry_that_may_not_be_read_is_made_again_with_a_warning(store, made,
     shutil.copy(made[0], store.folder)
     expected = f"^{store.folder / made[0].name} cannot be read .Permission denied.; the training is made again$"
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", refuse)
+        patch.setattr(_trainings, "_open_entry", refuse)
         with pytest.warns(UserWarning, match=expected) as warned:
             assert load() is None
     assert warned[0].filename == __file__  # where the caller of `load_training` is called
