@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import secrets
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -90,8 +89,8 @@ def read_arrays(folder: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _damaged(path, str(error)) from None
+    except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds for damaged files
+        raise _damaged(path, repr(error)) from None
 
 
 def read_record(folder: Path) -> RunRecord | None:
@@ -106,12 +105,13 @@ def read_plan(folder: Path) -> dict[str, list[StoredRun]] | None:
 
 
 def is_complete(folder: Path, *, published: bool = False) -> bool:
-    """Return True if a run's folder holds its record, its metrics and every other file that it saved.
+    """Return True if a run's folder holds its record, its metrics, neither damaged, and every other file that it saved.
 
     A ``published`` run may lack its models.
     """
     try:
         record = read_record(folder)
+        read_metrics(folder)
     except UserError:
         return False
     if record is None:

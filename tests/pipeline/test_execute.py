@@ -85,6 +85,13 @@ def test_a_run_writes_its_own_plan_results_and_page(toy):
     assert (toy / f"reports/digits-quick/{PATH}.html").is_file()
 
 
+def test_a_run_that_fails_leaves_no_results_of_the_run_before(toy):
+    assert execute(toy, MEASURE).returncode == 0
+    assert execute(toy, "1 / 0").returncode == 2
+    left = {path.name for path in (toy / "results/digits-quick" / PATH).iterdir()}
+    assert left == {".lock", "notebook.ipynb"}
+
+
 def test_threads_are_set_by_the_run_whatever_the_shell_has_set(toy, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     cell = "import os\nresults.save_metrics([{'seed': 0, 'test_accuracy': float(os.environ['OMP_NUM_THREADS'])}])"

@@ -111,7 +111,10 @@ def test_a_run_is_complete_with_its_record_metrics_and_models(tmp_path):
         ("run.json", '{"parameters": 3}'),
     ],
 )
-def test_a_damaged_file_is_named(tmp_path, name, content):
+def test_a_damaged_file_is_named_and_its_run_incomplete(tmp_path, name, content):
+    _files.write_json(tmp_path / "run.json", RECORD | {"files": []})
+    _files.write_metrics(tmp_path, ROWS)
+    assert is_complete(tmp_path)
     (tmp_path / name).write_text(content)
     read = read_metrics if name == "metrics.json" else read_record
     with pytest.raises(UserError, match=rf"{name} is damaged .*: delete it and run `make reports` again$"):

@@ -246,6 +246,11 @@ def test_arrays_hold_no_objects_and_damaged_ones_are_named(root, monkeypatch):
         save_arrays(monkeypatch, folder / run.path, **ARRAYS)
     file = folder / plan[3].path / "arrays.npz"
     whole = file.read_bytes()
+    spoiled = [whole[:place] + b"\xff\xff" + whole[place + 2 :] for place in range(0, len(whole), len(whole) // 50)]
+    for content in spoiled:
+        file.write_bytes(content)
+        with contextlib.suppress(UserError):
+            results.load_arrays("toy/1_train")
     for content in (b"", whole[: len(whole) // 2], b"x" * len(whole)):
         file.write_bytes(content)
         with pytest.raises(UserError, match=r"arrays\.npz is damaged .*: delete it and run `make reports` again"):
