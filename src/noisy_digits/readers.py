@@ -15,13 +15,14 @@ from noisy_digits.project import find_project_root
 
 FILE = Path("notebooks/beyond/5_human_limit.csv")
 """Where a project keeps its readers: next to the notebook that shows them, whose name it has."""
-DATASETS = ("mnist", "digits")
+N_TEST_IMAGES = {"mnist": 10_000, "digits": 360}
+"""Test images of each data set that a test can show."""
 LEVELS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 """The levels of salt-and-pepper noise in a test."""
 DIGITS_PER_LEVEL = 5
 COLUMNS = {
     "reader": "[0-9a-f]{8}",
-    "dataset": "|".join(DATASETS),
+    "dataset": "|".join(N_TEST_IMAGES),
     "trial": "[1-9][0-9]?",
     "image": "0|[1-9][0-9]{0,3}",
     "level": "|".join(f"{level:g}".replace(".", r"\.") for level in LEVELS),
@@ -77,6 +78,8 @@ def _find_problem(trials: list[Trial]) -> str | None:
         return f"does not hold the trials 1 to {N_TRIALS} in their order"
     if len({trial["dataset"] for trial in trials}) > 1:
         return "has digits of two data sets"
+    if any(int(trial["image"]) >= N_TEST_IMAGES[trial["dataset"]] for trial in trials):
+        return "shows an image that its data set does not have"
     if len({trial["image"] for trial in trials}) < N_TRIALS:
         return "shows one image twice"
     levels = [float(trial["level"]) for trial in trials]
@@ -106,7 +109,10 @@ def merge_readers(folder: Path) -> str:
                 if labels.setdefault((trial["dataset"], trial["image"]), trial["label"]) != trial["label"]:
                     raise UserError(f"{path.name}: image {trial['image']} has another label in another file")
     lines = [",".join(trial.values()) for _, trials in sorted(tests.items()) for trial in trials]
-    write_text(target, "\n".join([",".join(COLUMNS), *lines]) + "\n")
+    text = "\n".join([",".join(COLUMNS), *lines]) + "\n"
+    if len(text) > MAX_BYTES:
+        raise UserError(f"{len(tests)} readers are more than {FILE} can hold, {MAX_BYTES / 1e6:g} MB; give fewer files")
+    write_text(target, text)
     return f"{len(tests)} readers in {FILE}"
 
 

@@ -162,6 +162,13 @@ def test_read_tests_refuses_a_damaged_file_by_its_name(tmp_path, content, messag
         (lambda test: [*test[:-1], replace_cell(test[-1], "dataset", "digits")], "two data sets"),
         (lambda test: [*test[:-1], replace_cell(test[-1], "image", "100")], "shows one image twice"),
         (lambda test: [*test[:-1], replace_cell(test[-1], "level", "0")], "5 digits at each level"),
+        (
+            lambda test: [
+                replace_cell(make_test(dataset="digits")[0], "image", "360"),
+                *make_test(dataset="digits")[1:],
+            ],
+            "an image that its data set does not have",
+        ),
         (lambda test: [*test[:20], *make_test("0000002b"), *test[20:]], "does not hold the trials"),
         (lambda test: [*test, *make_test("0000002b"), *test], "are not together"),
     ],
@@ -181,6 +188,18 @@ def test_merge_readers_refuses_two_tests_of_one_reader_and_two_labels_of_one_ima
     write(folder / "b.csv", [replace_cell(other[0], "label", "7"), *other[1:]])
     with pytest.raises(UserError, match=r"b\.csv: image 100 has another label"):
         readers.merge_readers(folder)
+
+
+def test_merge_readers_makes_no_file_that_is_too_large_to_be_read(project, monkeypatch):
+    root, folder = project
+    write(folder / "a.csv", make_test("00000001"))
+    readers.merge_readers(folder)
+    write(folder / "b.csv", make_test("00000002"))
+    monkeypatch.setattr(readers, "MAX_BYTES", (folder / "b.csv").stat().st_size)
+    before = (root / readers.FILE).read_bytes()
+    with pytest.raises(UserError, match=r"2 readers are more than .* can hold, .* MB; give fewer files"):
+        readers.merge_readers(folder)
+    assert (root / readers.FILE).read_bytes() == before
 
 
 def test_readers_command_adds_a_class_or_nothing(project):

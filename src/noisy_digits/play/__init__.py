@@ -40,7 +40,7 @@ def render_page(collection: str, notices: list[str]) -> str | None:
     if not all(is_built(notebook, collection) for _, notebook, _ in NETWORKS.values()):
         return None
     dataset = dataset_name(collection)
-    if dataset not in readers.DATASETS or (dataset != "digits" and data.locate_dataset(dataset) is None):
+    if dataset not in readers.N_TEST_IMAGES or (dataset != "digits" and data.locate_dataset(dataset) is None):
         return None
     try:
         models = {name: _find_model(collection, notebook, point) for name, (_, notebook, point) in NETWORKS.items()}
