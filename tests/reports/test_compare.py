@@ -468,6 +468,13 @@ def test_any_address_shows_a_whole_view_and_says_what_it_left_out(visit):
     assert opened.page.evaluate(READ_STATE, "") == expected
 
 
+def test_what_an_address_repeats_counts_once_and_a_second_choice_is_named(visit):
+    opened = visit()
+    found = opened.page.evaluate(READ_STATE, "hide.scale=0.5&" * 9 + "assignment=&assignment=zzz")
+    assert found["ignored"].startswith("Not here, so the defaults are shown: assignment zzz")
+    assert "1 hidden" in opened.page.inner_text("#filters")
+
+
 def test_names_from_metrics_are_text_never_markup(visit, project):
     root, runs = project
     rows = [

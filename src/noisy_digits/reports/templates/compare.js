@@ -98,11 +98,15 @@ function readView(params) {
   chosen.sort = pick("sort", ["", ...Object.keys(NUMBERS), ...names.map((name) => `by.${name}`)], "");
   chosen.order = pick("order", ["ascending", "descending"], "ascending");
   chosen.hidden = new Map(names.map((name) => [name, []]));
+  const single = new Set();
   for (const [key, given] of params) {
     const name = key.startsWith("hide.") ? key.slice(5) : null;
+    const isKnown = [...CHOICES, "sort", "order"].includes(key);
     if (chosen.levels.get(name)?.map(toKey).includes(given)) chosen.hidden.get(name).push(given);
-    else if (![...CHOICES, "sort", "order"].includes(key)) wrong.push(`${key} ${given}`);
+    else if (!isKnown || single.has(key)) wrong.push(`${key} ${given}`);
+    single.add(key);
   }
+  for (const [name, levels] of chosen.hidden) chosen.hidden.set(name, unique(levels));
   return { ...chosen, wrong };
 }
 
