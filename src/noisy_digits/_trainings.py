@@ -66,7 +66,7 @@ class _Description(TypedDict):
     """What an entry holds besides the values of the variables."""
 
     key: str
-    curves: dict[str, list[float]]
+    curves: dict[str, list[float | list[float]]]
     steps: Annotated[int, Field(ge=0, lt=2**63)]
     origin: Origin
 
