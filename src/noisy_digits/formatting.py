@@ -31,9 +31,14 @@ Others are their own words.
 """
 
 
-def format_number(value: float, sign: str = "") -> str:
-    """Return a measured value as text: 0.9713, 1.2e-05, 28,015, 1.8e+07. ``sign`` "+" marks positive values."""
+def format_number(value: float, sign: str = "", beside: float = 0.0) -> str:
+    """Return a measured value as text: 0.9713, 1.2e-05, 28,015, 1.8e+07. ``sign`` "+" marks positive values.
+
+    Next to a number that has four decimals, ``beside``, such as its uncertainty, a small one has no more: 0.0000.
+    """
     size = abs(value)
+    if size < 0.001 and 0.5e-4 <= abs(beside) < 100:
+        return f"{round(value, 4) + 0.0:{sign}.4f}"
     if 0 < size < 0.001:
         return f"{value:{sign}.2g}"
     if size < 100:
@@ -44,7 +49,7 @@ def format_number(value: float, sign: str = "") -> str:
 def format_spread(spread: float, center: float) -> str:
     """Return a measured value with the decimals of another one, whose uncertainty it is: 0.0012, < 0.0001."""
     if not 0.001 <= abs(center) < 100:
-        return format_number(spread)
+        return format_number(spread, beside=spread)
     return "< 0.0001" if 0 < abs(spread) < 0.5e-4 else f"{spread:.4f}"
 
 
@@ -70,6 +75,11 @@ def format_interval(low: float, high: float) -> str:
     size = max(abs(low), abs(high))
     ends = (f"{round(end, 4) + 0.0:.4f}" if 0.001 <= size < 100 else format_number(end) for end in (low, high))
     return " to ".join(ends)
+
+
+def format_change(mean: float, low: float, high: float) -> str:
+    """Return a mean difference with its interval as text: +0.0038 (0.0019 to 0.0057)."""
+    return f"{format_number(mean, '+', beside=high - low)} ({format_interval(low, high)})"
 
 
 def format_duration(seconds: float) -> str:

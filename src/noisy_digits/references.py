@@ -67,7 +67,8 @@ class Comparison:
         if self.ours and not self.comparable:
             difference = "not comparable"
         elif self.ours:
-            difference, interval = format_number(self.ours.mean - self.reported, sign="+"), "needs replicates"
+            difference = format_number(self.ours.mean - self.reported, sign="+", beside=self.ours.mean)
+            interval = "needs replicates"
         if self.interval:
             interval, inside = format_interval(*self.interval), "yes" if self.inside else "no"
         return {

@@ -33,7 +33,7 @@ class Summary:
 
     def __str__(self) -> str:
         spread = f" ± {format_spread(self.std, self.mean)}" if self.std >= 0 else ""
-        return f"{format_number(self.mean)}{spread} (n = {self.n})"
+        return f"{format_number(self.mean, beside=self.std)}{spread} (n = {self.n})"
 
 
 def find_bounds(metric: str) -> tuple[float, float]:

@@ -65,8 +65,9 @@ def metric_summary(summary: pd.DataFrame, caption: str) -> Table:
     frame = summary.drop(columns=["ci_low", "ci_high"])
     labels = [*_key_columns(summary), "metric"]
     frame[labels] = frame[labels].map(format_label)
-    spreads = zip(summary["std"], summary["mean"], strict=True)
-    frame["std"] = [None if np.isnan(std) else format_spread(std, mean) for std, mean in spreads]
+    measured = list(zip(summary["mean"], summary["std"], strict=True))
+    frame["mean"] = [format_number(mean, beside=std) for mean, std in measured]
+    frame["std"] = [None if np.isnan(std) else format_spread(std, mean) for mean, std in measured]
     frame.insert(int(frame.columns.get_indexer(["n"])[0]) + 1, "95 % interval of the mean", intervals)
     names = {"std": "standard deviation"}
     if len(labels) > 1 and len(set(summary["metric"])) == 1:

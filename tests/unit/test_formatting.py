@@ -29,6 +29,14 @@ def test_format_number_marks_positive_values_if_asked_to():
     assert formatting.format_number(123_456.0, sign="+") == "+123,456"
 
 
+@pytest.mark.parametrize(
+    ("value", "beside", "text"),
+    [(-2e-9, 0.0071, "+0.0000"), (3.3e-5, 0.00018, "+0.0000"), (0.0008, 0.00096, "+0.0008"), (5e-5, 1.2e-5, "+5e-05")],
+)
+def test_format_number_has_no_more_decimals_than_what_it_stands_beside(value, beside, text):
+    assert formatting.format_number(value, sign="+", beside=beside) == text
+
+
 @given(st.floats(-1e9, 1e9))
 def test_format_number_is_within_half_a_unit_of_the_last_digit(value):
     shown = float(formatting.format_number(value).replace(",", ""))
@@ -51,11 +59,17 @@ def test_format_label_is_short_and_without_underscores(level, text):
         (0.00001, 0.1135, "< 0.0001"),
         (0.0, 0.1135, "0.0000"),
         (1.24e-05, 5e-05, "1.2e-05"),
+        (0.00018, 3.3e-05, "0.0002"),
         (12.345, 28_015.0, "12.3450"),
     ],
 )
 def test_format_spread_has_the_decimals_of_what_it_belongs_to(spread, center, text):
     assert formatting.format_spread(spread, center) == text
+
+
+def test_format_change_has_a_sign_and_no_digit_that_its_interval_lacks():
+    assert formatting.format_change(0.0038, 0.0019, 0.0057) == "+0.0038 (0.0019 to 0.0057)"
+    assert formatting.format_change(-2e-9, -0.0026, 0.0026) == "+0.0000 (-0.0026 to 0.0026)"
 
 
 def test_format_interval_formats_both_ends_alike():
