@@ -100,7 +100,7 @@ def _summarize(values: Sequence[float]) -> dict[str, Any]:
         "mean": float(f"{summary.mean:.7g}"),
         "std": None if spread is None else float(f"{spread:.4g}"),
         "n": summary.n,
-        "mean_text": format_number(summary.mean),
+        "mean_text": format_number(summary.mean, beside=summary.std),
         "std_text": "–" if spread is None else format_spread(spread, summary.mean),
     }
 
