@@ -6,6 +6,7 @@ import struct
 import zlib
 from html.parser import HTMLParser
 from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
@@ -87,6 +88,11 @@ DRAWINGS = [
     drawing(f"<h:img xmlns:h='http://www.w3.org/1999/xhtml' src='{EVIL}/x.png'/>"),
     drawing("<a href='javascript:alert(1)'><text>text</text></a>"),
     drawing(f"<g xml:base='{EVIL}/'><use href='#x'/></g>"),
+    drawing(f"<image xmlns:l='http://www.w3.org/1999/xlink' href='{EVIL}/x.png' l:href='#a'/>"),
+    drawing(f"<image href='{EVIL}/x.png' HREF='#a'/>"),
+    drawing(f"<rect style='mask: url({EVIL}/x.svg#m)' STYLE=''/>"),
+    drawing(f"<rect fill='u\\72l({EVIL}/x.svg#m)'/>"),
+    drawing(f"<filter><feImage href='{EVIL}/x.png'/></filter>"),
 ]  # fmt: skip
 DISARMED = [
     f"<?xml-stylesheet href='{EVIL}/x.css'?>" + drawing("<g class='a'/>"),
@@ -96,7 +102,7 @@ DISARMED = [
 ]
 IMAGES = [
     PNG, PNG[:-30], PNG.replace("mNkEE", "mNkEF"), "AAAA", "no base64", "<script>", "",
-    png(800, 600, b"nonsense"), png(800, 600, zlib.compress(bytes(100))), png(6000, 6000, zlib.compress(b"")),
+    png(800, 600, b"nonsense"), png(800, 600, zlib.compress(bytes(100))), png(8000, 8000, zlib.compress(b"")),
 ]  # fmt: skip
 OTHERS = {
     "application/javascript": "alert(1)",
@@ -296,6 +302,22 @@ def test_read_image_leaves_out_what_is_no_part_of_a_drawing(content):
     figure = read_image("image/svg+xml", content, "A drawing")
     assert not re.search(rb"evil|script|stylesheet|<[!?]", figure.content)
     assert b"<g" in figure.content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<g id='precision@5' data-label='a@b' aria-label='C:\\x'><title>mail@example.org</title></g>",
+        "<filter id='f'><feGaussianBlur stdDeviation='2'/></filter><rect filter='url(#f)'/>",
+        "<a xmlns:l='http://www.w3.org/1999/xlink' l:title='a node'><text>node</text></a>",
+        "<clipPath id='clip.1'><rect/></clipPath><g clip-path='url(#clip.1)'/>",
+        "<image href='data:image/jpeg;base64,/9j/'/>",
+    ],
+)
+def test_read_image_keeps_what_drawings_of_other_programs_have(content):
+    figure = read_image("image/svg+xml", f"\n<?xml version='1.0'?>{drawing(content)}", "A drawing")
+    shown = ElementTree.fromstring(unquote(figure.url.partition(",")[2]))
+    assert len(list(shown.iter())) == len(re.findall(r"<\w", drawing(content)))
 
 
 def test_render_page_shows_code_in_the_order_in_which_it_runs():

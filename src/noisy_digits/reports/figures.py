@@ -26,13 +26,14 @@ _SVG = "http://www.w3.org/2000/svg"
 ElementTree.register_namespace("", _SVG)
 ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 _DRAWN = re.compile(
-    "svg|g|defs|use|symbol|marker|clipPath|mask|pattern|linearGradient|radialGradient|stop|image|style|title|desc|"
-    "path|rect|circle|ellipse|line|polyline|polygon|text|tspan|textPath"
+    "svg|g|a|defs|use|symbol|marker|clipPath|mask|pattern|linearGradient|radialGradient|stop|image|style|title|desc|"
+    "path|rect|circle|ellipse|line|polyline|polygon|text|tspan|textPath|filter|fe(?!Image)[A-Z][A-Za-z]+"
 )
 """The elements of a drawing."""
+_DESCRIBES = re.compile("(?:data-|aria-|id$|class$|title$|href$)")
+"""The attributes that are no style."""
 _LOADS = re.compile(r"@|\\|image-set|image\(|src\(|url\((?!\s*[\"']?#)", re.IGNORECASE)
-"""What loads something in a style, or hides that it does."""
-MAX_PIXELS = 25_000_000
+MAX_PIXELS = 50_000_000
 SMALL_WIDTH = 640
 """Pixels across a small figure, at most."""
 
@@ -121,24 +122,37 @@ def _clean_drawing(svg: str) -> str:
     if "<!ENTITY" in svg:
         raise ValueError("declares entities")
     try:
-        drawing = ElementTree.fromstring(svg)
+        drawing = ElementTree.fromstring(svg.strip())
     except ElementTree.ParseError as error:
         raise ValueError(f"is damaged ({error})") from None
     if drawing.tag != f"{{{_SVG}}}svg":
         raise ValueError("is no SVG drawing")
-    for metadata in drawing.findall(f"{{{_SVG}}}metadata"):
-        drawing.remove(metadata)
+    for parent in list(drawing.iter()):
+        for metadata in parent.findall(f"{{{_SVG}}}metadata"):
+            parent.remove(metadata)
     for element in drawing.iter():
         space, _, tag = element.tag.rpartition("}")
-        names = {name.rpartition("}")[2].lower(): value for name, value in element.attrib.items()}
         if space != f"{{{_SVG}" or not _DRAWN.fullmatch(tag):
             raise ValueError(f"holds <{tag}>, which is no part of a drawing and could run or load something")
-        if attribute := next((name for name in names if name == "base" or name.startswith("on")), None):
-            raise ValueError(f"has an attribute {attribute}, which could run or load something")
-        texts = [*names.values(), *(element.itertext() if tag == "style" else ())]
-        if not names.get("href", "#").startswith(("#", "data:image/png")) or _LOADS.search("".join(texts)):
-            raise ValueError("names another file or address, which would be loaded")
-    return compact_svg(ElementTree.tostring(drawing, "unicode").replace(" />", "/>"))
+        for name, value in element.attrib.items():
+            _check_attribute(name.rpartition("}")[2].lower(), value)
+        if tag == "style":
+            _check_style("".join(element.itertext()))
+    return ElementTree.tostring(drawing, "unicode").replace(" />", "/>")
+
+
+def _check_attribute(name: str, value: str) -> None:
+    if name == "base" or name.startswith("on"):
+        raise ValueError(f"has an attribute {name}, which could run or load something")
+    if name == "href" and not value.startswith(("#", "data:image/png", "data:image/jpeg")):
+        raise ValueError("names another file or address, which would be loaded")
+    if not _DESCRIBES.match(name):
+        _check_style(value)
+
+
+def _check_style(text: str) -> None:
+    if _LOADS.search(text):
+        raise ValueError("has a style that loads something, or hides that it does")
 
 
 def read_outputs(folder: Path) -> list[tuple[NotebookNode, NotebookNode]]:
@@ -196,7 +210,7 @@ def compact_svg(svg: str) -> str:
     if " class=" in svg:
         return svg
     svg = re.sub(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    used = set(re.findall(r"#([\w-]+)", svg))
+    used = set(re.findall(r"#([\w.:-]+)", svg))
     svg = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in used else "", svg)
     svg = re.sub(r' transform="rotate\(-?0 [^"]*"', "", svg)
     svg = re.sub(r'\s(?:d|x|y)="[^"]*"', lambda match: re.sub(r"(\.\d)\d+", r"\1", match[0]), svg)
