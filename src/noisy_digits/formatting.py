@@ -34,11 +34,12 @@ Others are their own words.
 def format_number(value: float, sign: str = "", beside: float = 0.0) -> str:
     """Return a measured value as text: 0.9713, 1.2e-05, 28,015, 1.8e+07. ``sign`` "+" marks positive values.
 
-    Next to a number that has four decimals, ``beside``, such as its uncertainty, a small one has no more: 0.0000.
+    A value that is lost in its uncertainty, ``beside``, has the decimals of that: 0.0000.
     """
     size = abs(value)
-    if size < 0.001 and 0.5e-4 <= abs(beside) < 100:
-        return f"{round(value, 4) + 0.0:{sign}.4f}"
+    if size < 0.001 and size < abs(beside) / 2:
+        decimals = max(4, 1 - math.floor(math.log10(abs(beside))))
+        return f"{round(value, decimals) + 0.0:{sign}.{decimals}f}"
     if 0 < size < 0.001:
         return f"{value:{sign}.2g}"
     if size < 100:
@@ -49,7 +50,7 @@ def format_number(value: float, sign: str = "", beside: float = 0.0) -> str:
 def format_spread(spread: float, center: float) -> str:
     """Return a measured value with the decimals of another one, whose uncertainty it is: 0.0012, < 0.0001."""
     if not 0.001 <= abs(center) < 100:
-        return format_number(spread, beside=spread)
+        return format_number(spread)
     return "< 0.0001" if 0 < abs(spread) < 0.5e-4 else f"{spread:.4f}"
 
 

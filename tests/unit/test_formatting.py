@@ -31,9 +31,17 @@ def test_format_number_marks_positive_values_if_asked_to():
 
 @pytest.mark.parametrize(
     ("value", "beside", "text"),
-    [(-2e-9, 0.0071, "+0.0000"), (3.3e-5, 0.00018, "+0.0000"), (0.0008, 0.00096, "+0.0008"), (5e-5, 1.2e-5, "+5e-05")],
+    [
+        (-2e-9, 0.0071, "+0.0000"),
+        (3.3e-5, 0.00018, "+0.00003"),
+        (1.5e-9, 0.9853, "+0.0000"),
+        (0.0008, 0.00096, "+0.0008"),
+        (5e-5, 1.2e-5, "+5e-05"),
+        (0.00056, 5.2e-5, "+0.00056"),
+        (0.0, 0.0, "+0.0000"),
+    ],
 )
-def test_format_number_has_no_more_decimals_than_what_it_stands_beside(value, beside, text):
+def test_format_number_has_the_decimals_of_an_uncertainty_in_which_it_is_lost(value, beside, text):
     assert formatting.format_number(value, sign="+", beside=beside) == text
 
 
@@ -59,7 +67,7 @@ def test_format_label_is_short_and_without_underscores(level, text):
         (0.00001, 0.1135, "< 0.0001"),
         (0.0, 0.1135, "0.0000"),
         (1.24e-05, 5e-05, "1.2e-05"),
-        (0.00018, 3.3e-05, "0.0002"),
+        (0.00018, 3.3e-05, "0.00018"),
         (12.345, 28_015.0, "12.3450"),
     ],
 )
@@ -70,6 +78,7 @@ def test_format_spread_has_the_decimals_of_what_it_belongs_to(spread, center, te
 def test_format_change_has_a_sign_and_no_digit_that_its_interval_lacks():
     assert formatting.format_change(0.0038, 0.0019, 0.0057) == "+0.0038 (0.0019 to 0.0057)"
     assert formatting.format_change(-2e-9, -0.0026, 0.0026) == "+0.0000 (-0.0026 to 0.0026)"
+    assert formatting.format_change(4e-5, 1e-5, 7e-5) == "+4e-05 (1e-05 to 7e-05)"
 
 
 def test_format_interval_formats_both_ends_alike():
