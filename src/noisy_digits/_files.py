@@ -89,6 +89,8 @@ def read_arrays(folder: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
+    except MemoryError:
+        raise
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds for damaged files
         raise _damaged(path, repr(error)) from None
 

@@ -236,6 +236,16 @@ def test_equal_arrays_make_equal_files_and_by_hand_none(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
+class Explosive:
+    """An object that leaves a file where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
 def test_arrays_hold_no_objects_and_damaged_ones_are_named(root, monkeypatch):
     folder, plan = build(root, monkeypatch)
     with pytest.raises(UserError, match="a run of toy/1_train saved no arrays; run `make quick`"):
@@ -246,6 +256,10 @@ def test_arrays_hold_no_objects_and_damaged_ones_are_named(root, monkeypatch):
         save_arrays(monkeypatch, folder / run.path, **ARRAYS)
     file = folder / plan[3].path / "arrays.npz"
     whole = file.read_bytes()
+    np.savez(file, code=np.array([Explosive(folder / "exploded")]))
+    with pytest.raises(UserError, match=r"arrays\.npz is damaged .*pickle"):
+        results.load_arrays("toy/1_train")
+    assert not (folder / "exploded").exists()
     spoiled = [whole[:place] + b"\xff\xff" + whole[place + 2 :] for place in range(0, len(whole), len(whole) // 50)]
     for content in spoiled:
         file.write_bytes(content)
