@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisy_digits import readers
+from noisy_digits import _sources, data, readers
 from noisy_digits.errors import UserError
 from tests.conftest import noisy_digits
 
@@ -188,6 +188,16 @@ def test_merge_readers_refuses_two_tests_of_one_reader_and_two_labels_of_one_ima
     write(folder / "b.csv", [replace_cell(other[0], "label", "7"), *other[1:]])
     with pytest.raises(UserError, match=r"b\.csv: image 100 has another label"):
         readers.merge_readers(folder)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "n_images"),
+    [("mnist", _sources.SHAPES["x_test"][0]), ("digits", len(data.load("digits").x_test))],
+)
+def test_read_tests_accepts_the_last_image_of_a_data_set(tmp_path, dataset, n_images):
+    first, *rest = make_test(dataset=dataset)
+    path = write(tmp_path / "test.csv", [replace_cell(first, "image", str(n_images - 1)), *rest])
+    assert readers.read_tests(path)["0000002a"][0]["image"] == str(n_images - 1)
 
 
 def test_merge_readers_makes_no_file_that_is_too_large_to_be_read(project, monkeypatch):
