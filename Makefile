@@ -80,11 +80,12 @@ clean: ## remove results and reports of every collection that git does not track
 	@git clean -fdXq results reports 2>/dev/null || rm -rf results reports/*/
 
 installed:
-	@'$(BIN)/python' -c 'import noisy_digits._cli, snakemake' 2>/dev/null || { \
+	@'$(BIN)/python' -c 'import os, sys, noisy_digits._cli, snakemake; os.stat(sys.prefix + "/etc/ipython/ipython_kernel_config.py")' \
+	    2>/dev/null || { \
 	    '$(BIN)/python' -m pip install --quiet --require-hashes --requirement requirements.lock && \
 	    PATH='$(BIN)':"$$PATH" ./postBuild; }
 
-.venv/.ready: requirements.lock pyproject.toml postBuild
+.venv/.ready: requirements.lock pyproject.toml postBuild workflow/ipython_kernel_config.py
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d; name one with: make PYTHON=python3.12" % v)'
 	@echo 'Installing the environment into .venv, once …'
 	@rm -rf .venv
