@@ -97,16 +97,16 @@ function readView(params) {
   const names = [...chosen.levels.keys()];
   chosen.sort = pick("sort", ["", ...Object.keys(NUMBERS), ...names.map((name) => `by.${name}`)], "");
   chosen.order = pick("order", ["ascending", "descending"], "ascending");
-  chosen.hidden = new Map(names.map((name) => [name, []]));
-  const single = new Set();
+  const listHidden = (name) => {
+    const keys = chosen.levels.get(name).map(toKey);
+    return unique(params.getAll(`hide.${name}`)).filter((key) => keys.includes(key));
+  };
+  chosen.hidden = new Map(names.map((name) => [name, listHidden(name)]));
   for (const [key, given] of params) {
-    const name = key.startsWith("hide.") ? key.slice(5) : null;
-    const isKnown = [...CHOICES, "sort", "order"].includes(key);
-    if (chosen.levels.get(name)?.map(toKey).includes(given)) chosen.hidden.get(name).push(given);
-    else if (!isKnown || single.has(key)) wrong.push(`${key} ${given}`);
-    single.add(key);
+    const isChoice = [...CHOICES, "sort", "order"].includes(key);
+    const isHidden = key.startsWith("hide.") && chosen.hidden.get(key.slice(5))?.includes(given);
+    if (isChoice ? params.get(key) !== given : !isHidden) wrong.push(`${key} ${given}`);
   }
-  for (const [name, levels] of chosen.hidden) chosen.hidden.set(name, unique(levels));
   return { ...chosen, wrong };
 }
 
