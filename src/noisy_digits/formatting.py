@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 QUANTITIES = {
     "loss": "loss (nats)",
+    "loss_log10": "logarithm of the loss (base 10, nats)",
+    "cross_entropy": "cross-entropy (nats)",
     "accuracy": "accuracy (fraction)",
     "accuracy_same_noise": "accuracy (fraction)",
     "accuracy_new_noise": "accuracy (fraction)",
@@ -51,7 +53,8 @@ def format_spread(spread: float, center: float) -> str:
     """Return a measured value with the decimals of another one, whose uncertainty it is: 0.0012, < 0.0001."""
     if not 0.001 <= abs(center) < 100:
         return format_number(spread)
-    return "< 0.0001" if 0 < abs(spread) < 0.5e-4 else f"{spread:.4f}"
+    rounding = 1.2e-7 * abs(center)  # of float32
+    return "< 0.0001" if rounding < abs(spread) < 0.5e-4 else f"{spread:.4f}"
 
 
 def format_label(level: object) -> str:

@@ -26,7 +26,8 @@ class Comparison:
     """A reported number next to ours.
 
     ``ours`` is None if no replicate recorded the metric, and ``n_diverged`` counts those that diverged. ``comparable``
-    is False anywhere but in the reference collection.
+    is False anywhere but in the reference collection. ``interval`` is the 95 % prediction interval for one more
+    replicate, None for numbers that are not compared.
     """
 
     metric: str
@@ -34,26 +35,21 @@ class Comparison:
     ours: Summary | None
     n_diverged: int
     comparable: bool
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Return the 95 % prediction interval for one more replicate; None for numbers that are not compared."""
-        if self.ours is None or self.ours.n < 2 or not self.comparable:
-            return None
-        return stats.prediction_interval(self.ours, stats.find_bounds(self.metric))
+    interval: tuple[float, float] | None
 
     @property
     def distance(self) -> float | None:
         """Return how far the reported number lies from our mean, from -1 to 1 for a number inside the interval.
 
-        The unit is the half width of the interval on the side of the reported number, and ``TOLERANCE``.
+        The unit is the half width of the interval on the side of the reported number, and ``TOLERANCE``. A mean beyond
+        the interval, which a few huge losses can make, counts as its end.
         """
         if self.ours is None or self.interval is None:
             return None
         low, high = self.interval
-        difference = self.reported - self.ours.mean
-        half_width = high - self.ours.mean if difference > 0 else self.ours.mean - low
-        return difference / (half_width + TOLERANCE)
+        middle = min(max(self.ours.mean, low), high)
+        difference = self.reported - middle
+        return difference / ((high - middle if difference > 0 else middle - low) + TOLERANCE)
 
     @property
     def inside(self) -> bool | None:
@@ -154,8 +150,10 @@ def compare_number(
     metric: str, reported: float, values: Sequence[float], n_diverged: int, comparable: bool
 ) -> Comparison:
     """Compare a reported number with the ``values`` of our replicates at the same point."""
-    ours = stats.summarize(values, stats.find_bounds(metric)) if len(values) else None
-    return Comparison(metric, reported, ours, n_diverged, comparable)
+    bounds = stats.find_bounds(metric)
+    ours = stats.summarize(values, bounds) if len(values) else None
+    interval = stats.prediction_interval(values, bounds) if comparable and len(values) > 1 else None
+    return Comparison(metric, reported, ours, n_diverged, comparable, interval)
 
 
 def reported_table(runs: pd.DataFrame, notebook: str, **point: Any) -> tables.Table:

@@ -12,7 +12,13 @@ from noisy_digits.errors import UserError
 from noisy_digits.formatting import format_number, format_spread
 
 UNBOUNDED = (-np.inf, np.inf)
-BOUNDS = {"accuracy": (0.0, 1.0), "error": (0.0, 1.0), "level": (0.0, 1.0), "loss": (0.0, np.inf)}
+BOUNDS = {
+    "accuracy": (0.0, 1.0),
+    "error": (0.0, 1.0),
+    "level": (0.0, 1.0),
+    "loss": (0.0, np.inf),
+    "entropy": (0.0, np.inf),
+}
 """Least and largest value of a metric, by the last word of its name."""
 
 
@@ -58,11 +64,19 @@ def summarize(values: Sequence[float] | np.ndarray, bounds: tuple[float, float] 
     return Summary(mean, std, n, *_make_interval(mean, _quantile(n) * std / np.sqrt(n), bounds))
 
 
-def prediction_interval(summary: Summary, bounds: tuple[float, float] = UNBOUNDED) -> tuple[float, float]:
-    """Return the 95 % prediction interval for one more replicate, (NaN, NaN) if n is 1.
+def prediction_interval(
+    values: Sequence[float] | np.ndarray, bounds: tuple[float, float] = UNBOUNDED
+) -> tuple[float, float]:
+    """Return the 95 % prediction interval for one more replicate, (NaN, NaN) if there is only one.
 
-    It is the mean ± Student's t times the standard deviation times √(1 + 1/n), on the scale of ``summarize``.
+    It is the mean ± Student's t times the standard deviation times √(1 + 1/n): on the scale of ``summarize`` or, above
+    a single bound, of the logarithms of the values, since losses of trainings that diverge scatter over powers of ten.
     """
+    low, high = bounds
+    if np.isinf(high) and np.isfinite(low) and (np.asarray(values) > low).all():
+        ends = np.exp(prediction_interval(np.log(np.asarray(values) - low)))
+        return low + float(ends[0]), low + float(ends[1])
+    summary = summarize(values, bounds)
     half = _quantile(summary.n) * summary.std * np.sqrt(1 + 1 / summary.n)
     return _make_interval(summary.mean, half, bounds)
 

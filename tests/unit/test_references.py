@@ -156,6 +156,14 @@ def test_compare_number_measures_the_distance_in_half_widths_of_the_interval(rep
         assert found.inside == (low < reported < high)
 
 
+def test_compare_number_counts_a_mean_beyond_the_interval_as_its_end():
+    losses = [1e-30, 1e-30, 1e-30, 1e-30, 1e-30, 1e-30, 1e-30, 1e-30, 1e-30, 1e12]
+    found = references.compare_number("val_loss", 1.0, losses, 0, comparable=True)
+    assert found.interval[1] < found.ours.mean
+    assert (found.inside, found.distance) == (True, pytest.approx(-1, abs=1e-3))
+    assert not references.compare_number("val_loss", 1e12, losses, 0, comparable=True).inside
+
+
 @pytest.mark.parametrize(("values", "comparable"), [([0.5, 0.6], False), ([0.5], True), ([], True)])
 def test_compare_number_gives_no_distance_without_an_interval(values, comparable):
     found = references.compare_number("test_accuracy", 0.5, values, 0, comparable)

@@ -143,12 +143,14 @@ FRACTIONS = st.lists(st.floats(0, 1), min_size=2, max_size=8)
 def test_intervals_of_fractions_and_losses_are_possible_and_hold_the_mean(values):
     for bounds in ((0.0, 1.0), (0.0, np.inf)):
         summary = stats.summarize(values, bounds)
-        for low, high in (summary.interval, stats.prediction_interval(summary, bounds)):
+        for low, high in (summary.interval, stats.prediction_interval(values, bounds)):
             if bounds[0] < summary.mean < bounds[1]:
-                assert bounds[0] <= low <= summary.mean + ROUNDING
-                assert summary.mean - ROUNDING <= high <= bounds[1]
+                assert bounds[0] <= low <= max(summary.mean, np.max(values)) + ROUNDING
+                assert min(summary.mean, np.min(values)) - ROUNDING <= high <= bounds[1]
             else:
                 assert summary.std == pytest.approx(0, abs=1e-12)
+        low, high = summary.interval
+        assert not bounds[0] < summary.mean < bounds[1] or low - ROUNDING <= summary.mean <= high + ROUNDING
 
 
 @given(st.lists(st.floats(0.2, 0.8), min_size=4, max_size=8).filter(lambda values: np.std(values) > 1e-3))
@@ -177,7 +179,7 @@ def test_intervals_move_and_stretch_with_their_bounds(values, start, width):
 def test_values_that_agree_have_an_interval_without_width_even_at_a_bound(sixtyfourths, bounds):
     summary = stats.summarize([sixtyfourths / 64] * 3, bounds)
     assert summary.interval == (summary.mean, summary.mean)
-    assert stats.prediction_interval(summary, bounds) == summary.interval
+    assert stats.prediction_interval([sixtyfourths / 64] * 3, bounds) == pytest.approx(summary.interval)
 
 
 @pytest.mark.parametrize(("values", "bounds"), [([-1.0, 1.0], (0.0, np.inf)), ([0.5, 1.5], (0.0, 1.0))])
@@ -199,6 +201,8 @@ def test_bounds_far_away_change_an_interval_little(values):
         ("error", (0, 1)),
         ("crossover_level", (0, 1)),
         ("val_loss", (0, np.inf)),
+        ("val_cross_entropy", (0, np.inf)),
+        ("val_loss_log10", (-np.inf, np.inf)),
         ("accuracy_change", (-np.inf, np.inf)),
     ],
 )
@@ -210,11 +214,19 @@ def test_find_bounds_goes_by_the_last_word_of_a_metric(metric, bounds):
 def test_prediction_interval_is_students_for_one_more_replicate(values):
     summary = stats.summarize(values)
     half = (summary.ci_high - summary.mean) * np.sqrt(summary.n) * np.sqrt(1 + 1 / summary.n)
-    assert np.allclose(stats.prediction_interval(summary), (summary.mean - half, summary.mean + half))
+    assert np.allclose(stats.prediction_interval(values), (summary.mean - half, summary.mean + half))
 
 
-def test_prediction_interval_needs_replicates():
-    assert np.isnan(stats.prediction_interval(stats.summarize([0.5]))).all()
+@given(st.lists(st.floats(-10, 10), min_size=2, max_size=8), st.floats(-5, 5))
+def test_prediction_interval_of_losses_is_that_of_their_logarithms(logarithms, bound):
+    expected = np.array(stats.prediction_interval(logarithms))
+    ends = np.array(stats.prediction_interval(bound + np.exp(logarithms), (bound, np.inf)))
+    assert np.allclose(ends, bound + np.exp(expected), rtol=1e-6)
+
+
+@pytest.mark.parametrize("bounds", [stats.UNBOUNDED, (0.0, 1.0), (0.0, np.inf)])
+def test_prediction_interval_needs_replicates(bounds):
+    assert np.isnan(stats.prediction_interval([0.5], bounds)).all()
 
 
 @given(st.floats(-1, 1), st.lists(st.floats(-0.3, 0.3), min_size=2, max_size=10))
