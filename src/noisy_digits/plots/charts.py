@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -190,7 +191,7 @@ def learning_curves(histories: Sequence["History"]) -> AltFigure:
     """Draw training and validation loss, and accuracy if there is one, against the epoch.
 
     A thin line is one seed, a thick one the mean over seeds; for more than ``MOST_LINES`` seeds a band is one standard
-    deviation to each side. If a training diverged, losses are on a logarithmic axis.
+    deviation to each side. If a training diverged, losses are on a logarithmic axis, with their geometric means.
     """
     quantities = [quantity for quantity in ("loss", "accuracy") if f"train_{quantity}" in histories[0].curves]
     figure = Figure(figsize=(4.3 * len(quantities), 3.6))
@@ -199,10 +200,10 @@ def learning_curves(histories: Sequence["History"]) -> AltFigure:
         training, validation = (
             [history.curves[f"{part}_{quantity}"] for history in histories] for part in ("train", "val")
         )
-        drawn = _draw_curves(axes, {"training": training, "validation": validation})
+        logy = quantity == "loss" and any(history.diverged for history in histories)
+        drawn = _draw_curves(axes, {"training": training, "validation": validation}, logy)
         means |= {f"{part} {quantity}": mean for part, mean in drawn.items()}
-        log = quantity == "loss" and any(history.diverged for history in histories)
-        axes.set(ylabel=axis_label(quantity), yscale="log" if log else "linear")
+        axes.set(ylabel=axis_label(quantity))
         last = float(np.mean([values[-1] for values in validation]))
         axes.set_title(f"validation {quantity} {format_number(last)} at the end")
         axes.legend()
@@ -213,22 +214,26 @@ def learning_curves(histories: Sequence["History"]) -> AltFigure:
 def epoch_curves(curves: Mapping[str, Sequence[Sequence[float]]], ylabel: str, *, logy: bool = False) -> AltFigure:
     """Draw values recorded after every epoch, replicates and their mean as in ``learning_curves``.
 
-    ``curves`` gives by legend the replicates, each one value per epoch; their lengths may differ.
+    ``curves`` gives by legend the replicates, each one value per epoch; their lengths may differ. On a logarithmic axis
+    mean and standard deviation are those of the logarithms.
     """
     figure = Figure(figsize=(7.5, 3.8))
     axes = figure.subplots()
-    means = _draw_curves(axes, curves)
-    axes.set(ylabel=ylabel, yscale="log" if logy else "linear")
+    means = _draw_curves(axes, curves, logy)
+    axes.set(ylabel=ylabel)
     add_legend(figure)
     return AltFigure(figure, _alt_text.describe_epoch_curves(means, ylabel, logy))
 
 
 @styled
-def curve_grid(curves: Mapping[tuple[str, str], Mapping[str, np.ndarray]], ylabel: str) -> AltFigure:
+def curve_grid(
+    curves: Mapping[tuple[str, str], Mapping[str, np.ndarray]], ylabel: str, *, logy: bool = False
+) -> AltFigure:
     """Draw curves over epochs as small multiples, one panel per (row, column), all on the same axes.
 
     ``curves`` gives for each panel the replicates by legend, an array (n_seeds, n_epochs) each, NaN where a replicate
-    stopped early. A line is the mean over replicates, the band around it one standard deviation to each side.
+    stopped early. A line is the mean over replicates, the band around it one standard deviation to each side; on a
+    logarithmic axis those of the logarithms.
     """
     rows, columns = (list(dict.fromkeys(place[axis] for place in curves)) for axis in (0, 1))
     figure = Figure(figsize=(max(6.5, 1.55 * len(columns)), 1.45 * len(rows) + 1))
@@ -238,12 +243,13 @@ def curve_grid(curves: Mapping[tuple[str, str], Mapping[str, np.ndarray]], ylabe
         axes.set_visible((name, title) in curves)
         for place, (legend, replicates) in enumerate(curves.get((name, title), {}).items()):
             table = pd.DataFrame(replicates.T, index=np.arange(1, replicates.shape[1] + 1))
-            _draw_band(axes, place, table)
+            _draw_band(axes, place, table, logy)
             style = series_style(place) | {"marker": None, "linewidth": 1.4}
-            axes.plot(table.index, table.mean(axis=1), label=legend, **style)
+            axes.plot(table.index, _average(table, logy), label=legend, **style)
+        axes.set_yscale("log" if logy else "linear")
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     for axes, title in zip(grid[0], columns, strict=True):
-        axes.set_title(title, fontsize=10)
+        axes.set_title(fill(title, 18), fontsize=10)
     for axes, name in zip(grid[:, 0], rows, strict=True):
         axes.set_ylabel(name, fontsize=10)
     figure.supxlabel("epoch", fontsize=11)
@@ -252,13 +258,20 @@ def curve_grid(curves: Mapping[tuple[str, str], Mapping[str, np.ndarray]], ylabe
     return AltFigure(figure, _alt_text.describe_curve_grid(curves, ylabel))
 
 
-def _draw_band(axes: Axes, place: int, table: pd.DataFrame) -> None:
+def _average(table: pd.DataFrame, logy: bool) -> pd.Series:
+    """Return the mean over the columns, the geometric one for a logarithmic axis."""
+    return np.exp(np.log(table).mean(axis=1)) if logy else table.mean(axis=1)
+
+
+def _draw_band(axes: Axes, place: int, table: pd.DataFrame, logy: bool) -> None:
     """Shade one standard deviation to each side of the mean of replicates: a row per epoch, a column per replicate."""
-    mean, std = table.mean(axis=1), table.std(axis=1).fillna(0)
-    axes.fill_between(table.index, mean - std, mean + std, color=series_color(place), alpha=0.25, linewidth=0)
+    scaled = np.log(table) if logy else table
+    mean, std = scaled.mean(axis=1), scaled.std(axis=1).fillna(0)
+    ends = [np.exp(end) if logy else end for end in (mean - std, mean + std)]
+    axes.fill_between(table.index, *ends, color=series_color(place), alpha=0.25, linewidth=0)
 
 
-def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, pd.Series]:
+def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[Sequence[float]]], logy: bool) -> dict[str, pd.Series]:
     """Draw replicates and means; return by legend the mean, over those that got so far, at every epoch.
 
     More replicates than ``MOST_LINES`` are drawn as a band, one standard deviation to each side of their mean.
@@ -267,14 +280,15 @@ def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[Sequence[float]]]) ->
     for place, (legend, replicates) in enumerate(curves.items()):
         table = pd.concat([pd.Series(replicate, dtype=float) for replicate in replicates], axis=1)
         epochs = table.index = np.arange(1, len(table) + 1)
-        means[legend] = table.mean(axis=1)
+        means[legend] = _average(table, logy)
         if len(replicates) > MOST_LINES:
-            _draw_band(axes, place, table)
+            _draw_band(axes, place, table, logy)
         else:
             axes.plot(epochs, table, color=series_color(place), alpha=0.35, linewidth=0.8)
         style = series_style(place) | {"markersize": 3.5, "markevery": max(1, len(epochs) // 10)}
         axes.plot(epochs, means[legend], label=legend, **style)
-    axes.set(xlabel="epoch", xlim=(0.5, max([2, *map(len, means.values())]) + 0.5))
+    last = max([2, *map(len, means.values())])
+    axes.set(xlabel="epoch", xlim=(0.5, last + 0.5), yscale="log" if logy else "linear")
     axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     return means
 
