@@ -88,8 +88,8 @@ def test_a_notebook_that_trains_shows_its_model_its_loss_and_its_training(path):
 @pytest.mark.parametrize(
     ("right", "wrong", "message"),
     [
-        ("/ (2 * sigma**2)", "/ sigma**2", "not the ridge solution"),
-        ("alpha / 2 *", "alpha *", "not the ridge solution"),
+        ("norm(inputs @ w, sigma)", "norm(inputs @ w, sigma / np.sqrt(2))", "not the ridge solution"),
+        ("norm(0, 1 / np.sqrt(alpha))", "norm(0, 1 / np.sqrt(2 * alpha))", "not the ridge solution"),
         ("* alpha / 2\n", "* alpha\n", "criteria differ"),
         ("x.T @ (p - t)", "x.T @ (p - t) / 2", "gradients differ"),
     ],
