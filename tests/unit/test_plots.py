@@ -273,6 +273,29 @@ def test_learning_curves_draw_many_seeds_as_a_band(n, n_lines, n_bands):
     assert (len(loss.lines), len(loss.collections)) == (n_lines, n_bands)
 
 
+def test_crowded_labels_of_a_logarithmic_axis_are_left_out():
+    rows = stats.aggregate_seeds(
+        pd.DataFrame({"scale": [0.0, 0.0308108, 0.1, 0.154054, 0.2], "seed": 0, "accuracy": [0.9, 0.8, 0.7, 0.6, 0.5]}),
+        by=["scale"],
+    )
+    for logx, labels in ((True, ["0", "0.0308", "0.1", "0.154", ""]), (False, ["0", "0.0308", "0.1", "0.154", "0.2"])):
+        drawn = plots.sweep(rows, "scale", "accuracy", xlabel="scale", logx=logx)
+        assert [label.get_text() for label in drawn.figure.axes[0].get_xticklabels()] == labels
+
+
+@pytest.mark.parametrize("draw", [plots.epoch_curves, plots.curve_grid])
+def test_curves_on_a_logarithmic_axis_are_averaged_by_their_logarithms(draw):
+    replicates = np.array([[1.0, 100.0]] * 3 + [[1.0, 1.0]] * 3)
+    name = ("", "panel") if draw is plots.curve_grid else "line"
+    curves = {name: {"line": replicates}} if draw is plots.curve_grid else {name: replicates}
+    (axes,) = draw(curves, "norm", logy=True).figure.axes
+    (line,) = axes.lines
+    assert line.get_ydata() == pytest.approx([1, 10])
+    (band,) = axes.collections
+    low, high = band.get_datalim(axes.transData).intervaly
+    assert low * high == pytest.approx(100)
+
+
 def test_learning_curves_have_the_last_validation_value_in_the_title():
     drawn = plots.learning_curves([HISTORY])
     assert left_titles(drawn) == ["validation loss 1.5000 at the end", "validation accuracy 0.8000 at the end"]

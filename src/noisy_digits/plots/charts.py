@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST_LINES = 5
 """Replicates that are drawn as lines of their own, at most."""
+CROWDED = 1.35
+"""Ratio of two levels on a logarithmic axis below which the labels of both would touch."""
 
 
 @styled
@@ -107,15 +109,26 @@ def _set_axes(axes: Axes, levels: Sequence[float], logx: bool, metric: str, labe
         axes.set_xscale("log")
     elif logx and len(levels) > 1:
         axes.set_xscale("symlog", linthresh=levels[1])
-    axes.set_xticks(levels, [format_label(level) for level in levels])
+    axes.set_xticks(levels, _label_ticks(levels, logx))
     axes.minorticks_off()
     axes.set(ylabel=axis_label(metric) if labeled else "", yscale="log" if metric.endswith("loss") else "linear")
 
 
+def _label_ticks(levels: Sequence[float], logx: bool) -> list[str]:
+    """Return a label per level, on a logarithmic axis without those too close to the last one that has a label."""
+    labels, last = [], 0.0
+    for level in levels:
+        crowded = logx and last > 0 and level < CROWDED * last
+        labels.append("" if crowded else format_label(float(f"{level:.3g}")))
+        last = last if crowded else level
+    return labels
+
+
 def _describe_largest(rows: pd.DataFrame, metric: str, x: str, hue: str | None) -> str:
     best = rows.loc[rows.loc[rows["metric"] == metric, "mean"].idxmax()]
-    owner = f", {format_label(best[hue])}" if hue else ""
-    return f"largest mean {best['mean']:.4g}, at {format_label(best[x])}{owner}"
+    owner = format_label(best[hue]) if hue else ""
+    owner = f", {format_label(hue)} {owner}" if owner.isdigit() else f", {owner}" if owner else ""
+    return f"largest mean {best['mean']:.4g}, at {best[x]:.3g}{owner}"
 
 
 def _add_right_axis(axes: Axes, rows: pd.DataFrame) -> Axes:
