@@ -278,9 +278,10 @@ def test_crowded_labels_of_a_logarithmic_axis_are_left_out():
         pd.DataFrame({"scale": [0.0, 0.0308108, 0.1, 0.154054, 0.2], "seed": 0, "accuracy": [0.9, 0.8, 0.7, 0.6, 0.5]}),
         by=["scale"],
     )
-    for logx, labels in ((True, ["0", "0.0308", "0.1", "0.154", ""]), (False, ["0", "0.0308", "0.1", "0.154", "0.2"])):
+    for logx, last in ((True, ""), (False, "0.2")):
         drawn = plots.sweep(rows, "scale", "accuracy", xlabel="scale", logx=logx)
-        assert [label.get_text() for label in drawn.figure.axes[0].get_xticklabels()] == labels
+        labels = [label.get_text() for label in drawn.figure.axes[0].get_xticklabels()]
+        assert labels == ["0", "0.03081", "0.1", "0.1541", last]
 
 
 @pytest.mark.parametrize("draw", [plots.epoch_curves, plots.curve_grid])

@@ -119,7 +119,7 @@ def _label_ticks(levels: Sequence[float], logx: bool) -> list[str]:
     labels, last = [], 0.0
     for level in levels:
         crowded = logx and last > 0 and level < CROWDED * last
-        labels.append("" if crowded else format_label(float(f"{level:.3g}")))
+        labels.append("" if crowded else format_label(float(f"{level:.4g}")))
         last = last if crowded else level
     return labels
 
@@ -128,7 +128,7 @@ def _describe_largest(rows: pd.DataFrame, metric: str, x: str, hue: str | None) 
     best = rows.loc[rows.loc[rows["metric"] == metric, "mean"].idxmax()]
     owner = format_label(best[hue]) if hue else ""
     owner = f", {format_label(hue)} {owner}" if owner.isdigit() else f", {owner}" if owner else ""
-    return f"largest mean {best['mean']:.4g}, at {best[x]:.3g}{owner}"
+    return f"largest mean {best['mean']:.4g}, at {best[x]:.4g}{owner}"
 
 
 def _add_right_axis(axes: Axes, rows: pd.DataFrame) -> Axes:
