@@ -280,8 +280,8 @@ def _draw_band(axes: Axes, place: int, table: pd.DataFrame, logy: bool) -> None:
     """Shade one standard deviation to each side of the mean of replicates: a row per epoch, a column per replicate."""
     scaled = np.log(table) if logy else table
     mean, std = scaled.mean(axis=1), scaled.std(axis=1).fillna(0)
-    ends = [np.exp(end) if logy else end for end in (mean - std, mean + std)]
-    axes.fill_between(table.index, *ends, color=series_color(place), alpha=0.25, linewidth=0)
+    low, high = (np.exp(end) if logy else end for end in (mean - std, mean + std))
+    axes.fill_between(table.index, low, high, color=series_color(place), alpha=0.25, linewidth=0)
 
 
 def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[Sequence[float]]], logy: bool) -> dict[str, pd.Series]:
