@@ -38,8 +38,8 @@ class Table:
 class Answer:
     """The answer to a notebook's question: a few sentences of Markdown, with their numbers.
 
-    The page shows it under the question. A notebook that answers several gives each the number of its ``question`` in
-    the params file.
+    The page shows it under the question, the index its first paragraph. A notebook that answers several gives each the
+    number of its ``question`` in the params file.
     """
 
     text: str

@@ -267,6 +267,11 @@ def test_find_answer_is_the_one_that_names_the_question():
     assert [find_answer(outputs, number) for number in ("T.1", "T.2", "T.3")] == ["of T.1", "of T.2", None]
 
 
+def test_find_answer_is_its_first_paragraph():
+    text = "\nThe *finding*,\nin a line.\n\nWhat else is known."
+    assert find_answer([(display("text/markdown", text, answer=True), None)], "T.1") == "The *finding*,\nin a line."
+
+
 def test_render_page_shows_all_answers_of_a_notebook_under_its_question():
     answers = [display("text/markdown", f"It is {word}.", answer=True, question=word) for word in ("first", "second")]
     notebook = v4.new_notebook(cells=[v4.new_markdown_cell("# Q"), *(code("x", answer) for answer in answers)])

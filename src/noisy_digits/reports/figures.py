@@ -172,10 +172,13 @@ def first_figure(outputs: Outputs) -> Figure | None:
 
 
 def find_answer(outputs: Outputs, number: str) -> str | None:
-    """Return the Markdown of the first answer to question ``number`` or to no question by name; None without one."""
+    """Return the first answer to question ``number`` or to no question by name: its first paragraph, as Markdown.
+
+    Return None if there is no such answer.
+    """
     answers = [output for output, _ in outputs if is_answer(output)]
     named = (each for each in answers if each.metadata.get("question", number) == number)
-    return next((each.data["text/markdown"] for each in named), None)
+    return next((each.data["text/markdown"].strip().split("\n\n")[0] for each in named), None)
 
 
 def is_answer(output: NotebookNode) -> bool:
