@@ -1,9 +1,9 @@
 """The pages of a collection: when they are written, and what stands around a notebook."""
 
-import json
+import base64
+import csv
 import os
 import re
-from urllib.parse import unquote
 
 import pytest
 
@@ -101,8 +101,12 @@ def test_find_links_of_a_middle_point_of_another_assignment_and_of_a_grid_of_rec
 def test_write_page_gives_the_numbers_and_the_command_that_makes_them(project):
     root, runs = project
     html = write_page(root, runs[0], FULL, []).read_text()
-    (data,) = re.findall(r'<a download="metrics.json" href="data:application/json,([^"]*)"', html)
-    assert json.loads(unquote(data)) == read_metrics(root / "results/full" / runs[0].path)
+    (data,) = re.findall(r'<a download="metrics.csv" href="data:text/csv;base64,([^"]*)"', html)
+    rows = list(csv.DictReader(base64.b64decode(data).decode().splitlines()))
+    expected = read_metrics(root / "results/full" / runs[0].path)
+    assert [(row["metric"], int(row["seed"]), float(row["value"])) for row in rows] == [
+        (row["metric"], row["seed"], row["value"]) for row in expected
+    ]
     assert "noisy-digits run toy/1_measure/recipe~original/scale~0.5</td>" in html
     assert "notebooks/toy/1_measure.ipynb" in html
 

@@ -1,5 +1,6 @@
 """Write the pages of a collection: one per run, from its executed notebook and its record."""
 
+import base64
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise, permutations
@@ -8,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import nbformat
+import pandas as pd
 from markupsafe import escape
 
 from noisy_digits._environment import PRECISIONS
@@ -71,13 +73,19 @@ def write_page(root: Path, run: Run, collection: Collection, links: Sequence[Lin
         notices=[*collect_notices(root, collection), *run.notes, *_divergence_notices(folder)],
         failed=run_status(folder, run) == "failed",
         facts=_describe_source(run, collection) | _facts(read_record(folder)),
-        metrics=(folder / "metrics.json").read_text(encoding="utf-8") if (folder / "metrics.json").is_file() else None,
+        metrics=_encode_metrics(folder),
         links=links,
         top="../" * run.path.count("/"),
     )
     path = root / "reports" / collection.name / f"{run.path}.html"
     write_text(path, html)
     return path
+
+
+def _encode_metrics(folder: Path) -> str:
+    """Return what a run measured as CSV, a number per line, in Base64; nothing if there are no metrics."""
+    rows = read_metrics(folder)
+    return base64.b64encode(pd.DataFrame(rows).to_csv(index=False).encode()).decode() if rows else ""
 
 
 def find_links(plan: Sequence[Run]) -> Mapping[str, list[Link]]:
