@@ -266,7 +266,7 @@ def test_sections_tell_what_each_mistake_did(project):
     (root / "project.yml").write_text(PROJECT.replace("full", "other"))  # they need no reported numbers
     (table,) = describe(root, runs)["mistakes"].values()
     assert table.to_numpy().tolist() == [
-        ["a slip", "scale 0.5, noise level 0.4", "accuracy", "0.4000 ± < 0.0001 (n = 3)", "0.4000 to 0.4000", "higher"]
+        ["a slip", "scale 0.5, noise level 0.4", "accuracy", "0.4000 ± 0.0000 (n = 3)", "0.4000 to 0.4000", "higher"]
     ]
 
 
