@@ -50,7 +50,10 @@ def format_number(value: float, sign: str = "", beside: float = 0.0) -> str:
 
 
 def format_spread(spread: float, center: float) -> str:
-    """Return a measured value with the decimals of another one, whose uncertainty it is: 0.0012, < 0.0001."""
+    """Return a measured value with the decimals of another one, whose uncertainty it is: 0.0012, < 0.0001.
+
+    What is below the rounding of float32 is 0.0000.
+    """
     if not 0.001 <= abs(center) < 100:
         return format_number(spread)
     rounding = 1.2e-7 * abs(center)  # of float32

@@ -1,5 +1,7 @@
 """Image quality, baselines, and the confidence and calibration of a classifier."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 
@@ -47,10 +49,16 @@ def standard_error(fraction: float, n: int) -> float:
     return float(np.sqrt(fraction * (1 - fraction) / n))
 
 
-def describe_standard_error(accuracy: float, n_images: int) -> str:
-    """Return what the choice of ``n_images`` test images adds to the uncertainty of ``accuracy``, as a sentence."""
-    error = standard_error(accuracy, n_images)
-    return f"The choice of {n_images:,} test images adds a standard error of {error:.4f}."
+def describe_standard_error(accuracy: float | Iterable[float], n_images: int) -> str:
+    """Return what the choice of ``n_images`` test images adds to the uncertainty of ``accuracy``, as a sentence.
+
+    Of several accuracies it is the largest standard error.
+    """
+    several = isinstance(accuracy, Iterable)
+    error = max(standard_error(each, n_images) for each in (accuracy if several else [accuracy]))
+    return (
+        f"The choice of {n_images:,} test images adds a standard error of {'at most ' if several else ''}{error:.4f}."
+    )
 
 
 def beats_baseline(accuracy: float, labels: np.ndarray) -> bool:

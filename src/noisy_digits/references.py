@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from noisy_digits import stats, tables
@@ -41,15 +42,18 @@ class Comparison:
     def distance(self) -> float | None:
         """Return how far the reported number lies from our mean, from -1 to 1 for a number inside the interval.
 
-        The unit is the half width of the interval on the side of the reported number, and ``TOLERANCE``. A mean beyond
-        the interval, which a few huge losses can make, counts as its end.
+        The unit is the half width of the interval on the side of the reported number, and ``TOLERANCE``. The distance
+        of a loss is that of its logarithm from the middle of the interval's.
         """
         if self.ours is None or self.interval is None:
             return None
         low, high = self.interval
-        middle = min(max(self.ours.mean, low), high)
-        difference = self.reported - middle
-        return difference / ((high - middle if difference > 0 else middle - low) + TOLERANCE)
+        if np.isinf(stats.find_bounds(self.metric)[1]) and min(low, self.reported) > 0:
+            half_width = np.log(high / low) / 2 + TOLERANCE / self.reported
+            return float(np.log(self.reported / np.sqrt(low * high)) / half_width)
+        difference = self.reported - self.ours.mean
+        half_width = high - self.ours.mean if difference > 0 else self.ours.mean - low
+        return difference / (half_width + TOLERANCE)
 
     @property
     def inside(self) -> bool | None:

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import special
 
 from noisy_digits.errors import UserError
-from noisy_digits.formatting import format_number, format_spread
+from noisy_digits.formatting import format_change, format_number, format_spread
 
 UNBOUNDED = (-np.inf, np.inf)
 BOUNDS = {
@@ -71,6 +71,7 @@ def prediction_interval(
 
     It is the mean ± Student's t times the standard deviation times √(1 + 1/n): on the scale of ``summarize`` or, above
     a single bound, of the logarithms of the values, since losses of trainings that diverge scatter over powers of ten.
+    With a value at that bound it is on the scale of ``summarize``.
     """
     low, high = bounds
     if np.isinf(high) and np.isfinite(low) and (np.asarray(values) > low).all():
@@ -154,6 +155,15 @@ def _pvalue(difference: Summary) -> float:
     if not difference.std:
         return 0.0
     return float(2 * special.stdtr(difference.n - 1, -abs(difference.mean) * np.sqrt(difference.n) / difference.std))
+
+
+def describe_change(change: Summary | pd.Series) -> str:
+    """Return a mean difference with its 95 % interval as text: +0.0038 (0.0019 to 0.0057).
+
+    ``change`` is a summary, or a row of ``aggregate_seeds``.
+    """
+    values = vars(change) if isinstance(change, Summary) else change
+    return format_change(values["mean"], values["ci_low"], values["ci_high"])
 
 
 def friedman_test(values: np.ndarray) -> dict[str, Any]:

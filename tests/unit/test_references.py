@@ -156,12 +156,14 @@ def test_compare_number_measures_the_distance_in_half_widths_of_the_interval(rep
         assert found.inside == (low < reported < high)
 
 
-def test_compare_number_counts_a_mean_beyond_the_interval_as_its_end():
-    losses = [1e-30, 1e-30, 1e-30, 1e-30, 1e-30, 1e-30, 1e-30, 1e-30, 1e-30, 1e12]
-    found = references.compare_number("val_loss", 1.0, losses, 0, comparable=True)
-    assert found.interval[1] < found.ours.mean
-    assert (found.inside, found.distance) == (True, pytest.approx(-1, abs=1e-3))
-    assert not references.compare_number("val_loss", 1e12, losses, 0, comparable=True).inside
+@given(reported=st.floats(1e-2, 1e9), logarithms=st.lists(st.floats(0, 8), min_size=3, max_size=8))
+def test_compare_number_measures_the_distance_of_a_loss_by_logarithms(reported, logarithms):
+    found = references.compare_number("val_loss", reported, 10 ** np.array(logarithms), 0, comparable=True)
+    low, high = found.interval
+    middle = np.mean(logarithms)
+    assert np.sign(found.distance) == np.sign(np.log10(reported) - middle) or abs(found.distance) < 1e-6
+    if abs(reported - low) > 2 * references.TOLERANCE < abs(reported - high):
+        assert found.inside == (low < reported < high)
 
 
 @pytest.mark.parametrize(("values", "comparable"), [([0.5, 0.6], False), ([0.5], True), ([], True)])

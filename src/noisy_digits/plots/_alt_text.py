@@ -44,14 +44,14 @@ def describe_epoch_curves(means: Mapping[str, pd.Series], ylabel: str, logy: boo
     return f"{ylabel} against epoch{', logarithmic' if logy else ''}: {describe_means(means)}."
 
 
-def describe_curve_grid(curves: Mapping[tuple[str, str], Mapping[str, np.ndarray]], ylabel: str) -> str:
+def describe_curve_grid(means: Mapping[tuple[str, str], Mapping[str, pd.Series]], ylabel: str, logy: bool) -> str:
     parts = [
-        f"{' '.join(row.split())}, {column}, {legend}: {np.nanmean(replicates[:, 0]):.3g} to "
-        f"{np.nanmean(replicates[:, -1]):.3g}"
-        for (row, column), panel in curves.items()
-        for legend, replicates in panel.items()
+        f"{' '.join(row.split())}, {column}, {legend}: {mean.iloc[0]:.3g} to {mean.iloc[-1]:.3g}"
+        for (row, column), panel in means.items()
+        for legend, mean in panel.items()
     ]
-    return f"Small multiples of {ylabel} against epoch, from the first to the last. {'; '.join(parts)}."
+    scale = ", logarithmic" if logy else ""
+    return f"Small multiples of {ylabel} against epoch{scale}, from the first to the last. {'; '.join(parts)}."
 
 
 def describe_means(means: Mapping[str, pd.Series]) -> str:

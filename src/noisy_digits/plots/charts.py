@@ -119,16 +119,21 @@ def _label_ticks(levels: Sequence[float], logx: bool) -> list[str]:
     labels, last = [], 0.0
     for level in levels:
         crowded = logx and last > 0 and level < CROWDED * last
-        labels.append("" if crowded else format_label(float(f"{level:.4g}")))
+        labels.append("" if crowded else _label_level(level))
         last = last if crowded else level
     return labels
+
+
+def _label_level(level: float) -> str:
+    """Return a level as text: whole numbers as they are, others with four digits."""
+    return f"{level:.0f}" if float(level).is_integer() else f"{level:.4g}"
 
 
 def _describe_largest(rows: pd.DataFrame, metric: str, x: str, hue: str | None) -> str:
     best = rows.loc[rows.loc[rows["metric"] == metric, "mean"].idxmax()]
     owner = format_label(best[hue]) if hue else ""
     owner = f", {format_label(hue)} {owner}" if owner.isdigit() else f", {owner}" if owner else ""
-    return f"largest mean {best['mean']:.4g}, at {best[x]:.4g}{owner}"
+    return f"largest mean {best['mean']:.4g}, at {_label_level(best[x])}{owner}"
 
 
 def _add_right_axis(axes: Axes, rows: pd.DataFrame) -> Axes:
@@ -217,8 +222,7 @@ def learning_curves(histories: Sequence["History"]) -> AltFigure:
         drawn = _draw_curves(axes, {"training": training, "validation": validation}, logy)
         means |= {f"{part} {quantity}": mean for part, mean in drawn.items()}
         axes.set(ylabel=axis_label(quantity))
-        last = float(np.mean([values[-1] for values in validation]))
-        axes.set_title(f"validation {quantity} {format_number(last)} at the end")
+        axes.set_title(f"validation {quantity} {format_number(drawn['validation'].iloc[-1])} at the end")
         axes.legend()
     return AltFigure(figure, _alt_text.describe_learning_curves(means))
 
@@ -251,6 +255,7 @@ def curve_grid(
     rows, columns = (list(dict.fromkeys(place[axis] for place in curves)) for axis in (0, 1))
     figure = Figure(figsize=(max(6.5, 1.55 * len(columns)), 1.45 * len(rows) + 1))
     grid = figure.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
+    means: dict[tuple[str, str], dict[str, pd.Series]] = {place: {} for place in curves}
     for (row, name), (column, title) in product(enumerate(rows), enumerate(columns)):
         axes = grid[row, column]
         axes.set_visible((name, title) in curves)
@@ -258,7 +263,8 @@ def curve_grid(
             table = pd.DataFrame(replicates.T, index=np.arange(1, replicates.shape[1] + 1))
             _draw_band(axes, place, table, logy)
             style = series_style(place) | {"marker": None, "linewidth": 1.4}
-            axes.plot(table.index, _average(table, logy), label=legend, **style)
+            mean = means[name, title][legend] = _average(table, logy)
+            axes.plot(table.index, mean, label=legend, **style)
         axes.set_yscale("log" if logy else "linear")
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     for axes, title in zip(grid[0], columns, strict=True):
@@ -268,7 +274,7 @@ def curve_grid(
     figure.supxlabel("epoch", fontsize=11)
     figure.supylabel(ylabel, fontsize=11)
     add_legend(figure)
-    return AltFigure(figure, _alt_text.describe_curve_grid(curves, ylabel))
+    return AltFigure(figure, _alt_text.describe_curve_grid(means, ylabel, logy))
 
 
 def _average(table: pd.DataFrame, logy: bool) -> pd.Series:
