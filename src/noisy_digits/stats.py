@@ -162,7 +162,7 @@ def describe_change(change: Summary | pd.Series) -> str:
 
     ``change`` is a summary, or a row of ``aggregate_seeds``.
     """
-    values = vars(change) if isinstance(change, Summary) else change
+    values: Any = vars(change) if isinstance(change, Summary) else change
     return format_change(values["mean"], values["ci_low"], values["ci_high"])
 
 

@@ -22,6 +22,8 @@ def test_standard_error_is_the_deviation_of_a_binomial_fraction(fraction, n):
 def test_describe_standard_error_says_it_in_a_sentence():
     sentence = "The choice of 10,000 test images adds a standard error of 0.0030."
     assert metrics.describe_standard_error(0.9, 10_000) == sentence
+    at_most = sentence.replace("of 0", "of at most 0")
+    assert metrics.describe_standard_error([0.99, 0.1, 1.0], 10_000) == at_most
 
 
 def test_psnr_of_a_known_error():

@@ -334,3 +334,9 @@ def test_friedman_test_does_not_decide_with_too_few_replicates():
     test = stats.friedman_test(np.zeros((2, 5)))
     assert (test["n"], test["significant"]) == (2, None)
     assert np.isnan([test["statistic"], test["pvalue"]]).all()
+
+
+def test_describe_change_is_the_same_for_a_summary_and_a_row():
+    summary = stats.summarize([0.1, 0.2, 0.6])
+    (_, row), *_ = stats.aggregate_seeds(pd.DataFrame({"seed": [0, 1, 2], "change": [0.1, 0.2, 0.6]})).iterrows()
+    assert stats.describe_change(summary) == stats.describe_change(row) == "+0.3000 (-0.3572 to 0.9572)"
