@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 QUANTITIES = {
     "loss": "loss (nats)",
-    "loss_log10": "logarithm of the loss (base 10, nats)",
+    "loss_logarithm": "logarithm of the loss (base 10, nats)",
     "cross_entropy": "cross-entropy (nats)",
     "accuracy": "accuracy (fraction)",
     "accuracy_same_noise": "accuracy (fraction)",

@@ -205,7 +205,7 @@ def test_bounds_far_away_change_an_interval_little(values):
         ("crossover_level", (0, 1)),
         ("val_loss", (0, np.inf)),
         ("val_cross_entropy", (0, np.inf)),
-        ("val_loss_log10", (-np.inf, np.inf)),
+        ("val_loss_logarithm", (-np.inf, np.inf)),
         ("accuracy_change", (-np.inf, np.inf)),
     ],
 )
