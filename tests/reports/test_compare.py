@@ -65,7 +65,7 @@ def published(tmp_path_factory):
         if own:
             write_metrics(overview.results / run.path, own)
             write_text(overview.reports / f"{run.path}.html", "")
-    for file in ("index.html", "results.csv"):
+    for file in ("index.html", "results.zip"):
         write_text(overview.reports / file, "")
     write_compare(overview, "Noisy digits: MNIST", ["A notice."])
     return overview
@@ -268,7 +268,7 @@ def test_every_line_links_to_the_page_of_its_run(visit, published):
     pages = [unquote(row["page"]) for row in opened.rows()]
     assert len(pages) == len(set(pages)) > 0
     links = opened.page.evaluate("Array.from(document.querySelectorAll('a'), (link) => link.getAttribute('href'))")
-    assert {unquote(link) for link in links} == {*pages, "index.html", "results.csv", "#main", "#"}
+    assert {unquote(link) for link in links} == {*pages, "index.html", "results.zip", "#main", "#"}
     assert all((published.reports / page).is_file() for page in pages)
 
 

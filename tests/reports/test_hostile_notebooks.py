@@ -121,7 +121,7 @@ span p figure img table caption thead tbody tfoot tr th td b i em strong br foot
 mtable mtr mtd mrow mi mo mn mtext msup msub msubsup munder mover munderover mfrac msqrt mroot mstyle mspace mpadded
 """
 VOID = {"meta", "link", "img", "br", "hr", "input"}
-LINKS = re.compile(r"#|(?:https?|mailto):|data:text/csv;base64,|data:,$|[^:]*(?:[/?#]|$)")
+LINKS = re.compile(r"#|(?:https?|mailto):|data:application/zip;base64,|data:,$|[^:]*(?:[/?#]|$)")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 

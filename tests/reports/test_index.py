@@ -87,7 +87,7 @@ def test_index_makes_no_markup_of_text(title, value, href):
     elements = Elements(index_of(title, value, href))
     assert elements.shape() == Elements(index_of("a", "a", "xa")).shape()
     links = [a["href"] for a in elements.all("a") if not a["href"].startswith("#")]
-    assert {unquote(link) for link in links} == {href, "results.csv", "compare.html"}
+    assert {unquote(link) for link in links} == {href, "results.zip", "compare.html"}
     assert not any(re.search(r"[\s\"'<>#?:]", link) for link in links)
 
 

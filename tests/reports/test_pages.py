@@ -4,6 +4,8 @@ import base64
 import csv
 import os
 import re
+from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 
@@ -101,8 +103,10 @@ def test_find_links_of_a_middle_point_of_another_assignment_and_of_a_grid_of_rec
 def test_write_page_gives_the_numbers_and_the_command_that_makes_them(project):
     root, runs = project
     html = write_page(root, runs[0], FULL, []).read_text()
-    (data,) = re.findall(r'<a download="metrics.csv" href="data:text/csv;base64,([^"]*)"', html)
-    rows = list(csv.DictReader(base64.b64decode(data).decode().splitlines()))
+    (data,) = re.findall(r'<a download="metrics.zip" href="data:application/zip;base64,([^"]*)"', html)
+    with ZipFile(BytesIO(base64.b64decode(data))) as archive:
+        assert archive.namelist() == ["metrics.csv"]
+        rows = list(csv.DictReader(archive.read("metrics.csv").decode().splitlines()))
     expected = read_metrics(root / "results/full" / runs[0].path)
     assert [(row["metric"], int(row["seed"]), float(row["value"])) for row in rows] == [
         (row["metric"], row["seed"], row["value"]) for row in expected

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from noisy_digits._files import read_record, write_text
+from noisy_digits._files import read_record, write_file, write_text
 from noisy_digits.errors import UserError
 from noisy_digits.formatting import format_duration, format_label, format_number, format_point
 from noisy_digits.pipeline.claims import format_condition
@@ -15,7 +15,7 @@ from noisy_digits.references import MISTAKES_CAPTION
 from noisy_digits.reports._templates import TEMPLATES
 from noisy_digits.reports.compare import write_compare
 from noisy_digits.reports.overview import Overview
-from noisy_digits.reports.pages import collect_notices, describe_origin, refresh_pages
+from noisy_digits.reports.pages import collect_notices, describe_origin, refresh_pages, zip_text
 from noisy_digits.reports.reproduction import EDGE, lay_out_strips
 from noisy_digits.results import collect_metrics
 
@@ -31,7 +31,8 @@ TEMPLATES.globals |= {"edge": EDGE, "mistakes_caption": MISTAKES_CAPTION}
 def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None:
     """Write outdated pages, index.html, results.csv and compare.html of the collection whose plan is ``runs``.
 
-    The page of the module that project.yml names as ``extra_page`` is written, too.
+    Beside the pages results.csv is zipped. The page of the module that project.yml names as ``extra_page`` is written,
+    too.
 
     Raises UserError, after writing index.html, for a metric that a params file names and no run recorded. Without
     results.csv Snakemake makes the index again, so that every build fails until the params file is mended.
@@ -62,7 +63,7 @@ def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None
     if unrecorded:
         raise UserError("; ".join(unrecorded))
     table = collect_metrics(overview.results, runs).to_csv(index=False)
-    write_text(overview.reports / "results.csv", table)
+    write_file(overview.reports / "results.zip", lambda file: file.write(zip_text("results.csv", table)))
     write_text(overview.results / "results.csv", table)
     write_compare(overview, title, notices)
 

@@ -27,9 +27,10 @@ def render_page(notebook: NotebookNode, **about: Any) -> str:
     ``about`` is what stands around the notebook: ``title`` of the assignment (the notebook's first `#` heading is the
     page's only h1; the title if it has none), ``point`` of the grid, ``notices`` (sentences shown first), ``failed``
     (True for a page that names the exception and shows its traceback), ``facts`` (the table at the foot), ``metrics``
-    (the numbers of the run as CSV in Base64, empty if there are none), ``links`` to other pages (pairs of words and a
-    run's path) and ``top`` (the relative path of the collection's folder). An output that cannot be shown, such as an
-    image without alt text, is named instead. Raises ValueError for a formula in a text cell that cannot be converted.
+    (the numbers of the run, a zip file in Base64, empty if there are none), ``links`` to other pages (pairs of words
+    and a run's path) and ``top`` (the relative path of the collection's folder). An output that cannot be shown, such
+    as an image without alt text, is named instead. Raises ValueError for a formula in a text cell that cannot be
+    converted.
     """
     cells = [cell for cell in copy.deepcopy(notebook.cells) if PAPERMILL_ERROR not in _tags(cell)]
     for cell in cells:

@@ -3,10 +3,12 @@
 import base64
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import BytesIO
 from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import nbformat
 import pandas as pd
@@ -83,9 +85,17 @@ def write_page(root: Path, run: Run, collection: Collection, links: Sequence[Lin
 
 
 def _encode_metrics(folder: Path) -> str:
-    """Return what a run measured as CSV, a number per line, in Base64; nothing if there are no metrics."""
+    """Return a zip file in Base64 of what a run measured as CSV, a number per line; nothing if there are no metrics."""
     rows = read_metrics(folder)
-    return base64.b64encode(pd.DataFrame(rows).to_csv(index=False).encode()).decode() if rows else ""
+    return base64.b64encode(zip_text("metrics.csv", pd.DataFrame(rows).to_csv(index=False))).decode() if rows else ""
+
+
+def zip_text(name: str, text: str) -> bytes:
+    """Return a zip file that holds ``text`` as the file ``name``: the same bytes for the same text."""
+    file = BytesIO()
+    with ZipFile(file, "w") as archive:
+        archive.writestr(ZipInfo(name), text, ZIP_DEFLATED, 9)
+    return file.getvalue()
 
 
 def find_links(plan: Sequence[Run]) -> Mapping[str, list[Link]]:
