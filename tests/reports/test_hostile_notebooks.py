@@ -142,7 +142,7 @@ class Checker(HTMLParser):
             assert not name.startswith("on"), name
             assert name not in ("action", "background", "data", "formaction", "ping", "srcdoc", "srcset"), name
             assert name != "href" or LINKS.match(value), value
-            assert name != "src" or value.startswith(("data:image/png;base64,", "data:image/svg+xml,")), value
+            assert name != "src" or value.startswith(("data:image/webp;base64,", "data:image/svg+xml,")), value
             assert name != "style" or re.fullmatch("text-align:(left|right|center)", value), value
             if name == "src":
                 assert not re.search(r"<script|foreignobject|\son\w+\s*=|@import|evil", unquote(value), re.IGNORECASE)
