@@ -33,14 +33,18 @@ Others are their own words.
 """
 
 
+FINEST = 0.5e-4
+"""An uncertainty from here on has a digit among the first four decimals."""
+
+
 def format_number(value: float, sign: str = "", beside: float = 0.0) -> str:
     """Return a measured value as text: 0.9713, 1.2e-05, 28,015, 1.8e+07. ``sign`` "+" marks positive values.
 
-    A value that is lost in its uncertainty, ``beside``, has the decimals of that: 0.0000.
+    A small value has the decimals of its uncertainty, ``beside``: 0.0003, 0.0000.
     """
-    size = abs(value)
-    if size < 0.001 and size < abs(beside) / 2:
-        decimals = max(4, 1 - math.floor(math.log10(abs(beside))))
+    size, uncertainty = abs(value), abs(beside)
+    if size < 0.001 and (uncertainty >= FINEST or size < uncertainty / 2):
+        decimals = max(4, 1 - math.floor(math.log10(uncertainty))) if uncertainty < FINEST else 4
         return f"{round(value, decimals) + 0.0:{sign}.{decimals}f}"
     if 0 < size < 0.001:
         return f"{value:{sign}.2g}"
@@ -54,7 +58,7 @@ def format_spread(spread: float, center: float) -> str:
 
     What is below the rounding of float32 is 0.0000.
     """
-    if not 0.001 <= abs(center) < 100:
+    if abs(center) >= 100 or (abs(center) < 0.001 and spread < FINEST):
         return format_number(spread)
     rounding = 1.2e-7 * abs(center)  # of float32
     return "< 0.0001" if rounding < abs(spread) < 0.5e-4 else f"{spread:.4f}"
@@ -80,7 +84,8 @@ def format_interval(low: float, high: float) -> str:
     if math.isnan(low) or math.isnan(high):
         return "no interval"
     size = max(abs(low), abs(high))
-    ends = (f"{round(end, 4) + 0.0:.4f}" if 0.001 <= size < 100 else format_number(end) for end in (low, high))
+    has_four_decimals = size < 100 and (size >= 0.001 or high - low >= FINEST)
+    ends = (f"{round(end, 4) + 0.0:.4f}" if has_four_decimals else format_number(end) for end in (low, high))
     return " to ".join(ends)
 
 

@@ -33,11 +33,13 @@ def test_format_number_marks_positive_values_if_asked_to():
     ("value", "beside", "text"),
     [
         (-2e-9, 0.0071, "+0.0000"),
-        (3.3e-5, 0.00018, "+0.00003"),
+        (3.3e-5, 0.00018, "+0.0000"),
         (1.5e-9, 0.9853, "+0.0000"),
         (0.0008, 0.00096, "+0.0008"),
         (5e-5, 1.2e-5, "+5e-05"),
-        (0.00056, 5.2e-5, "+0.00056"),
+        (0.00056, 5.2e-5, "+0.0006"),
+        (0.00056, 4.2e-5, "+0.00056"),
+        (2e-6, 4.2e-5, "+0.000002"),
         (0.0, 0.0, "+0.0000"),
     ],
 )
@@ -68,7 +70,7 @@ def test_format_label_is_short_and_without_underscores(level, text):
         (2e-8, 0.9, "0.0000"),
         (0.0, 0.1135, "0.0000"),
         (1.24e-05, 5e-05, "1.2e-05"),
-        (0.00018, 3.3e-05, "0.00018"),
+        (0.00018, 3.3e-05, "0.0002"),
         (12.345, 28_015.0, "12.3450"),
     ],
 )
@@ -79,12 +81,13 @@ def test_format_spread_has_the_decimals_of_what_it_belongs_to(spread, center, te
 def test_format_change_has_a_sign_and_no_digit_that_its_interval_lacks():
     assert formatting.format_change(0.0038, 0.0019, 0.0057) == "+0.0038 (0.0019 to 0.0057)"
     assert formatting.format_change(-2e-9, -0.0026, 0.0026) == "+0.0000 (-0.0026 to 0.0026)"
-    assert formatting.format_change(4e-5, 1e-5, 7e-5) == "+4e-05 (1e-05 to 7e-05)"
+    assert formatting.format_change(4e-5, 2e-5, 6e-5) == "+4e-05 (2e-05 to 6e-05)"
 
 
 def test_format_interval_formats_both_ends_alike():
     assert formatting.format_interval(-0.0019, 0.00001) == "-0.0019 to 0.0000"
     assert formatting.format_interval(-0.00001, 0.0019) == "0.0000 to 0.0019", "without a sign"
+    assert formatting.format_interval(-6.3e-05, 0.00018) == "-0.0001 to 0.0002"
     assert formatting.format_interval(4.9e-05, 5e-05) == "4.9e-05 to 5e-05"
     assert formatting.format_interval(0.96209, 0.9713) == "0.9621 to 0.9713"
     assert formatting.format_interval(float("nan"), float("nan")) == "no interval"
