@@ -20,6 +20,10 @@ MISTAKES_CAPTION = (
 )
 TOLERANCE = 1.5e-4
 """What a difference must exceed to count: one of 10,000 test images, and the rounding of a number of four decimals."""
+REPORTED_CAPTION = (
+    f"Reported and reproduced. Inside: with a tolerance of {TOLERANCE:.5f}, one of 10,000 test images and the rounding "
+    "of four decimals."
+)
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,7 @@ def reported_table(runs: pd.DataFrame, notebook: str, **point: Any) -> tables.Ta
         reported = reported.loc[reported[key] == value].drop(columns=key)
     for key in reported.columns.intersection(runs.columns).intersection(reported.attrs["keys"]):
         reported = reported.loc[reported[key].isin(runs[key])]
-    return tables.Table(compare_with_reported(runs, reported, runs.attrs["collection"]), "Reported and reproduced")
+    return tables.Table(compare_with_reported(runs, reported, runs.attrs["collection"]), REPORTED_CAPTION)
 
 
 def measure_effects(rows: pd.DataFrame, mistakes: Iterable[Mapping[str, Any]]) -> list[Effect]:

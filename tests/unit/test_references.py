@@ -124,7 +124,7 @@ def test_reported_table_keeps_the_rows_at_a_point_and_at_values_of_the_runs(root
     build(root, monkeypatch)
     runs = results.load_metrics("toy/1_train").query("recipe == 'as_submitted' and not use_l2 and scale < 0.5")
     table = references.reported_table(runs.drop(columns="recipe"), "toy/1_train", recipe="as_submitted")
-    assert table.caption == "Reported and reproduced"
+    assert table.caption.startswith("Reported and reproduced.")
     assert list(table.frame)[:4] == ["use_l2", "n_layers", "scale", "metric"]
     assert table.frame[["scale", "metric", "reported", "difference"]].to_numpy().tolist() == [
         ["0", "accuracy", 0.5, "-0.3250"],

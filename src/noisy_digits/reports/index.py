@@ -11,7 +11,7 @@ from noisy_digits.pipeline.claims import format_condition
 from noisy_digits.pipeline.datasets import load_datasets
 from noisy_digits.pipeline.plan import Run
 from noisy_digits.pipeline.store import Collection
-from noisy_digits.references import MISTAKES_CAPTION
+from noisy_digits.references import MISTAKES_CAPTION, TOLERANCE
 from noisy_digits.reports._templates import TEMPLATES
 from noisy_digits.reports.compare import write_compare
 from noisy_digits.reports.overview import Overview
@@ -25,7 +25,7 @@ TEMPLATES.filters |= {
     "format_point": format_point,
     "number": format_number,
 }
-TEMPLATES.globals |= {"edge": EDGE, "mistakes_caption": MISTAKES_CAPTION}
+TEMPLATES.globals |= {"edge": EDGE, "mistakes_caption": MISTAKES_CAPTION, "tolerance": TOLERANCE}
 
 
 def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None:
