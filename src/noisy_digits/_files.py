@@ -26,6 +26,10 @@ class MetricRow(TypedDict, extra_items=bool | int | FiniteFloat | str):
     value: int | FiniteFloat
 
 
+NOT_COORDINATES = ("seed", "metric", "value")
+"""The keys of a row of metrics that are no coordinates."""
+
+
 class TrainingRecord(TypedDict):
     """A training of a run: its key in the store (None if it is not kept there), and where it was made."""
 

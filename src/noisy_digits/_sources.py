@@ -119,8 +119,10 @@ def _folders(*, with_project: bool = True) -> list[Path]:
     if with_project:
         with contextlib.suppress(UserError):
             folders.append(find_project_root() / "data")
-    homes = filter(None, [_environment.keras_home(), Path("~/.keras")])
-    return list(dict.fromkeys([*folders, *(home.expanduser() / "datasets" for home in homes)]))
+    for home in filter(None, [_environment.keras_home(), Path("~/.keras")]):
+        with contextlib.suppress(RuntimeError):  # a user without a home folder
+            folders.append(home.expanduser() / "datasets")
+    return list(dict.fromkeys(folders))
 
 
 def read_folder(folder: Path, name: str) -> tuple[Path, Arrays] | None:

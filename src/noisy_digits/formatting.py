@@ -37,12 +37,12 @@ FINEST = 0.5e-4
 """An uncertainty from here on has a digit among the first four decimals."""
 
 
-def format_number(value: float, sign: str = "", beside: float = 0.0) -> str:
+def format_number(value: float, sign: str = "", uncertainty: float = 0.0) -> str:
     """Return a measured value as text: 0.9713, 1.2e-05, 28,015, 1.8e+07. ``sign`` "+" marks positive values.
 
-    A small value has the decimals of its uncertainty, ``beside``: 0.0003, 0.0000.
+    A small value has the decimals of its ``uncertainty``: 0.0003, 0.0000.
     """
-    size, uncertainty = abs(value), abs(beside)
+    size = abs(value)
     if size < 0.001 and (uncertainty >= FINEST or size < uncertainty / 2):
         decimals = max(4, 1 - math.floor(math.log10(uncertainty))) if uncertainty < FINEST else 4
         return f"{round(value, decimals) + 0.0:{sign}.{decimals}f}"
@@ -61,7 +61,7 @@ def format_spread(spread: float, center: float) -> str:
     if abs(center) >= 100 or (abs(center) < 0.001 and spread < FINEST):
         return format_number(spread)
     rounding = 1.2e-7 * abs(center)  # of float32
-    return "< 0.0001" if rounding < abs(spread) < 0.5e-4 else f"{spread:.4f}"
+    return "< 0.0001" if rounding < abs(spread) < FINEST else f"{spread:.4f}"
 
 
 def format_label(level: object) -> str:
@@ -80,7 +80,7 @@ def format_point(point: Mapping[str, object]) -> str:
 
 
 def format_interval(low: float, high: float) -> str:
-    """Return an interval as text, both ends with the same decimals: 0.9621 to 0.9713; "no interval" without ends."""
+    """Return an interval as text, both ends alike: 0.9621 to 0.9713; "no interval" without ends."""
     if math.isnan(low) or math.isnan(high):
         return "no interval"
     size = max(abs(low), abs(high))
@@ -91,7 +91,7 @@ def format_interval(low: float, high: float) -> str:
 
 def format_change(mean: float, low: float, high: float) -> str:
     """Return a mean difference with its interval as text: +0.0038 (0.0019 to 0.0057)."""
-    return f"{format_number(mean, '+', beside=high - low)} ({format_interval(low, high)})"
+    return f"{format_number(mean, '+', high - low)} ({format_interval(low, high)})"
 
 
 def format_duration(seconds: float) -> str:

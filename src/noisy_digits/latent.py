@@ -14,7 +14,7 @@ def sample_copula(codes: np.ndarray, n: int, rng: np.random.Generator) -> np.nda
 
     m = len(codes)
     scores = special.ndtri((stats.rankdata(codes, axis=0, method="ordinal") - 0.5) / m)
-    drawn = rng.multivariate_normal(np.zeros(codes.shape[1]), np.corrcoef(scores, rowvar=False), size=n)
+    drawn = rng.multivariate_normal(np.zeros(codes.shape[1]), np.atleast_2d(np.corrcoef(scores, rowvar=False)), size=n)
     places = (special.ndtr(drawn) * m).astype(int).clip(max=m - 1)
     return np.take_along_axis(np.sort(codes, axis=0), places, axis=0).astype(np.float32)
 
@@ -32,7 +32,7 @@ def sample_perturbed(codes: np.ndarray, n: int, rng: np.random.Generator) -> np.
 
 def describe_codes(codes: np.ndarray) -> dict[str, float]:
     """Return how codes (n, d) are distributed. Units that never change are left out of the correlation."""
-    correlation = np.corrcoef(codes[:, codes.std(axis=0) > 0], rowvar=False)
+    correlation = np.atleast_2d(np.corrcoef(codes[:, codes.std(axis=0) > 0], rowvar=False))
     pairs = correlation[np.triu_indices_from(correlation, 1)]
     return {
         "fraction of zeros": float((codes == 0).mean()),

@@ -17,7 +17,7 @@ def layer_summary(model: keras.Model) -> pd.DataFrame:
 
 
 def count_macs(model: keras.Model) -> pd.DataFrame:
-    """Return one row per layer with weights, like ``layer_summary``, and its multiply-accumulates for one image.
+    """Return one row per layer with a kernel, like ``layer_summary``, and its multiply-accumulates for one image.
 
     A dense layer uses each weight once, a convolution at each place of its output, a transposed convolution at each
     place of its input. "fully connected" is what a dense layer of the same input and output shapes would need.
@@ -30,7 +30,7 @@ def count_macs(model: keras.Model) -> pd.DataFrame:
             "fully connected": int(np.prod(layer.input.shape[1:]) * np.prod(layer.output.shape[1:])),
         }
         for layer in model.layers
-        if layer.count_params()
+        if hasattr(layer, "kernel")
     )
 
 

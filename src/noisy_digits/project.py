@@ -55,23 +55,22 @@ def read_project(root: Path) -> Project:
 def read_revision(root: Path | None = None) -> str | None:
     """Return the last git revision that changed what the project computes, with "+" if files differ from it.
 
-    ``root`` is a folder of the repository (the working directory). Only ``COMPUTES`` counts. Returns None outside of a
-    git repository.
+    ``root`` is a folder of the project (the working directory). Only ``COMPUTES`` counts. Returns None outside of a
+    project, and for one that is not under version control.
     """
-    paths = [f":(top){name}" for name in COMPUTES]
     try:
-        revision = _git(root, "log", "-1", "--abbrev=10", "--format=%h", "--", *paths)
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", *paths)
-    except (OSError, subprocess.CalledProcessError):
+        project = find_project_root(root)
+        revision = _git(project, "log", "-1", "--abbrev=10", "--format=%h", "--", *COMPUTES)
+        changed = _git(project, "status", "--porcelain", "--untracked-files=no", "--", *COMPUTES)
+    except (UserError, OSError, subprocess.CalledProcessError):
         return None
-    return f"{revision}+" if changed else revision
+    return f"{revision}+" if revision and changed else revision or None
 
 
-def list_untracked(root: Path | None = None) -> list[str]:
-    """Return the files of what the project computes that are not under version control, as paths from its top."""
-    paths = [f":(top){name}" for name in COMPUTES]
-    return _git(root, "ls-files", "--others", "--exclude-standard", "--full-name", "--", *paths).splitlines()
+def list_untracked(root: Path) -> list[str]:
+    """Return the files of what the project in ``root`` computes that are not under version control."""
+    return _git(root, "ls-files", "--others", "--exclude-standard", "--", *COMPUTES).splitlines()
 
 
-def _git(folder: Path | None, *arguments: str) -> str:
+def _git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()

@@ -13,6 +13,7 @@ from noisy_digits.formatting import format_interval, format_label, format_number
 from noisy_digits.results import is_reference, list_points, load_rows, read_params, select_values
 from noisy_digits.stats import Summary
 
+DIFFERENCE = "reported minus ours"
 INTERVAL = "95 % prediction interval"
 MISTAKES_CAPTION = (
     "Each mistake alone: the metric with it minus the metric without it, within the replicates. The effects that one "
@@ -52,7 +53,7 @@ class Comparison:
         if self.ours is None or self.interval is None:
             return None
         low, high = self.interval
-        if np.isinf(stats.find_bounds(self.metric)[1]) and min(low, self.reported) > 0:
+        if stats.find_bounds(self.metric) == stats.POSITIVE and min(low, self.reported) > 0:
             half_width = np.log(high / low) / 2 + TOLERANCE / self.reported
             return float(np.log(self.reported / np.sqrt(low * high)) / half_width)
         difference = self.reported - self.ours.mean
@@ -65,13 +66,13 @@ class Comparison:
         return None if self.distance is None else abs(self.distance) <= 1
 
     def describe(self) -> dict[str, Any]:
-        """Return the line of a table: metric, reported, ours, difference, interval, inside."""
+        """Return the line of a table: metric, reported, ours, the difference, the interval, and inside."""
         diverged = f", {self.n_diverged} diverged" if self.n_diverged else ""
         difference, interval, inside = "–", "–", "–"
         if self.ours and not self.comparable:
             difference = "not comparable"
         elif self.ours:
-            difference = format_number(self.ours.mean - self.reported, sign="+", beside=self.ours.mean)
+            difference = format_number(self.reported - self.ours.mean, "+", TOLERANCE)
             interval = "needs replicates"
         if self.interval:
             interval, inside = format_interval(*self.interval), "yes" if self.inside else "no"
@@ -79,7 +80,7 @@ class Comparison:
             "metric": format_label(self.metric),
             "reported": self.reported,
             "ours": f"{self.ours or 'not recorded'}{diverged}",
-            "difference": difference,
+            DIFFERENCE: difference,
             INTERVAL: interval,
             "inside": inside,
         }
@@ -127,7 +128,7 @@ def literature_values(notebook: str, collection: str) -> dict[str, float]:
 def compare_with_reported(
     runs: pd.DataFrame, reported: pd.DataFrame, collection: str, keys: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Compare measured with reported numbers: key columns, metric, reported, ours, difference, interval, inside.
+    """Compare measured with reported numbers: key columns, metric, reported, ours, their difference, interval, inside.
 
     ``keys`` are the columns of ``reported`` that identify a point, by default its ``attrs["keys"]``; those that
     ``runs`` lacks are left out. Anywhere but in the reference collection the numbers are "not comparable". Raises
@@ -151,7 +152,7 @@ def compare_with_reported(
                 )
             found = compare_number(metric, line[metric], values.tolist(), n_diverged, comparable)
             rows.append(point | found.describe())
-    return pd.DataFrame(rows, columns=[*keys, "metric", "reported", "ours", "difference", INTERVAL, "inside"])
+    return pd.DataFrame(rows, columns=[*keys, "metric", "reported", "ours", DIFFERENCE, INTERVAL, "inside"])
 
 
 def compare_number(

@@ -11,7 +11,8 @@ T = TypeVar("T")
 class Registry(dict[str, T]):
     """A dictionary of named things of one ``kind``. Looking up an unknown name raises UserError, with a suggestion.
 
-    So does adding a name that another function has. A function whose cell or module is run again replaces itself.
+    So does assigning or registering a name that another function has. A function whose cell or module is run again
+    replaces itself.
     """
 
     def __init__(self, kind: str) -> None:

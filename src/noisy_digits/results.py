@@ -14,6 +14,7 @@ import yaml
 
 from noisy_digits._environment import RunContext
 from noisy_digits._files import (
+    NOT_COORDINATES,
     StoredRun,
     is_complete,
     read_arrays,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     import keras
 
 Row = dict[str, Any]
-NOT_COORDINATES = ("seed", "metric", "value")
 RUN_FIRST = "run `make quick` (minutes) or `make reports`"
 
 
@@ -44,6 +44,8 @@ def save_metrics(rows: Iterable[Mapping[str, Any]], *, coordinates: Sequence[str
     """
     if isinstance(rows, Mapping):
         raise UserError('results.save_metrics: give a list of rows, such as [{"seed": 0, "test_accuracy": 0.9}]')
+    if isinstance(coordinates, str):
+        raise UserError(f'results.save_metrics: give a list of coordinates, ["{coordinates}"]')
     rows = [{key: _to_scalar(value) for key, value in row.items()} for row in rows]
     points = [_read_point(row, coordinates) for row in rows]
     diverged = {row["seed"] for row, point in zip(rows, points, strict=True) if "diverged" in row and len(point) == 1}
@@ -192,8 +194,8 @@ def list_points(at: Mapping[str, Any]) -> list[Row]:
 def select_values(rows: pd.DataFrame, metric: str, at: Mapping[str, Any]) -> pd.Series:
     """Return the values of ``metric`` at one point, by seed, from rows as those of ``load_rows``.
 
-    A metric may be recorded with several sets of coordinates; only rows without coordinates beyond those in ``at``
-    count, so that different sets are never pooled. Raises ValueError if a seed has two values.
+    A metric may be recorded with several sets of coordinates. Only rows without coordinates beyond those in ``at``
+    count, unless all rows have them. Raises UserError if a seed has two values.
     """
     rows = rows.loc[rows["metric"] == metric].reindex(columns=list(dict.fromkeys([*rows.columns, *at])))
     others = rows.columns[rows.isna().any()].difference(list(at))
@@ -202,7 +204,11 @@ def select_values(rows: pd.DataFrame, metric: str, at: Mapping[str, Any]) -> pd.
         chosen = chosen.loc[chosen[column] == level]
     values = pd.Series(chosen["value"].to_numpy(), index=chosen["seed"])
     if values.index.has_duplicates:
-        raise ValueError(f"results: {metric} has duplicate seeds at {dict(at)}: name every column in `at`")
+        where = format_point(at) or "no coordinates"
+        raise UserError(
+            f"{metric} has several values for one seed at {where}: name one of "
+            f"{', '.join(rows.columns.difference([*at, 'assignment', 'notebook', *NOT_COORDINATES]))} in `at`, too"
+        )
     return values
 
 

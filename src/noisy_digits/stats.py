@@ -8,18 +8,16 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from noisy_digits.errors import UserError
+from noisy_digits.errors import UserError, did_you_mean
 from noisy_digits.formatting import format_change, format_number, format_spread
 
-UNBOUNDED = (-np.inf, np.inf)
+UNBOUNDED, POSITIVE, FRACTION = (-np.inf, np.inf), (0.0, np.inf), (0.0, 1.0)
 BOUNDS = {
-    "accuracy": (0.0, 1.0),
-    "error": (0.0, 1.0),
-    "level": (0.0, 1.0),
-    "loss": (0.0, np.inf),
-    "entropy": (0.0, np.inf),
+    **dict.fromkeys(("accuracy", "accuracy_same_noise", "accuracy_new_noise", "accuracy_so_far"), FRACTION),
+    **dict.fromkeys(("error", "level", "fraction"), FRACTION),
+    **dict.fromkeys(("loss", "entropy"), POSITIVE),
 }
-"""Least and largest value of a metric, by the last word of its name."""
+"""Least and largest value of a metric, by the end of its name."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +37,12 @@ class Summary:
 
     def __str__(self) -> str:
         spread = f" ± {format_spread(self.std, self.mean)}" if self.std >= 0 else ""
-        return f"{format_number(self.mean, beside=self.std)}{spread} (n = {self.n})"
+        return f"{format_number(self.mean, uncertainty=self.std)}{spread} (n = {self.n})"
 
 
 def find_bounds(metric: str) -> tuple[float, float]:
     """Return the least and the largest value that ``metric`` can have: 0 and 1 for an accuracy."""
-    return BOUNDS.get(metric.rpartition("_")[2], UNBOUNDED)
+    return next((bounds for end, bounds in BOUNDS.items() if metric.endswith(end)), UNBOUNDED)
 
 
 def summarize(values: Sequence[float] | np.ndarray, bounds: tuple[float, float] = UNBOUNDED) -> Summary:
@@ -107,10 +105,15 @@ def aggregate_seeds(runs: pd.DataFrame, by: Sequence[str] = (), metrics: Sequenc
     ``runs`` has one row per seed and combination of ``by``: the columns ``by``, "seed", and one column per metric.
     ``metrics`` are by default all other numeric columns. An empty cell (NaN) was not measured: it is not counted. Rows
     without a value in one of ``by`` are left out. The result has the columns ``by``, "metric" and the fields of
-    ``Summary``; points are in order of first appearance, metrics in the order of their columns. Raises UserError if a
-    metric has two values for the same seed at one point: grid points are no replicates.
+    ``Summary``; points are in order of first appearance, metrics in the order of their columns. Raises UserError for
+    a column that is missing, and if a metric has two values for one seed at one point: grid points are no replicates.
     """
     by = list(by)
+    for name in [*by, *(metrics or ())]:
+        if name not in runs:
+            raise UserError(
+                f'stats.aggregate_seeds: the table has no column "{name}"{did_you_mean(name, runs.columns)}'
+            )
     numeric = runs.select_dtypes("number").columns.difference([*by, "seed"], sort=False)
     metrics = list(numeric) if metrics is None else metrics
     for metric in metrics if "seed" in runs else ():
@@ -171,8 +174,9 @@ def friedman_test(values: np.ndarray) -> dict[str, Any]:
 
     Return ``statistic`` (chi-squared, corrected for ties; NaN if all are ties), ``pvalue``, ``n`` (replicates) and
     ``significant``: True if the p-value is below 0.05, None for fewer than three replicates. The p-value is the
-    fraction of 9,999 random orders within the rows, the same ones in every call, with a statistic at least as large;
-    the chi-squared distribution is a poor approximation for few replicates. Source: Friedman 1937.
+    fraction of all orders within the rows with a statistic at least as large or, where there are more than 9,999, of as
+    many random ones, the same in every call; the chi-squared distribution is a poor approximation for few replicates.
+    Source: Friedman 1937.
     """
     from scipy.stats import friedmanchisquare, permutation_test, rankdata
 

@@ -66,7 +66,7 @@ def metric_summary(summary: pd.DataFrame, caption: str) -> Table:
     labels = [*_key_columns(summary), "metric"]
     frame[labels] = frame[labels].map(format_label)
     measured = list(zip(summary["mean"], summary["std"], strict=True))
-    frame["mean"] = [format_number(mean, beside=std) for mean, std in measured]
+    frame["mean"] = [format_number(mean, uncertainty=std) for mean, std in measured]
     frame["std"] = [None if np.isnan(std) else format_spread(std, mean) for mean, std in measured]
     frame.insert(int(frame.columns.get_indexer(["n"])[0]) + 1, "95 % interval of the mean", intervals)
     names = {"std": "standard deviation"}

@@ -113,16 +113,6 @@ def test_build_prints_what_finished_what_is_running_and_what_is_left(toy):
     assert printed.index("[0/6] toy/1_measure/recipe~") < printed.index("[1/6]")
 
 
-def test_collections_are_named_by_what_is_unusual_in_them():
-    assert Collection("mnist").name == "mnist"
-    assert Collection("digits", "quick", "mixed_bfloat16").name == "digits-quick-mixed_bfloat16"
-    assert Collection(None).name == "full"
-    assert Collection(None, "quick", "mixed_bfloat16").name == "quick-mixed_bfloat16"
-    assert results.dataset_name("fashion_mnist-quick-mixed_bfloat16") == "fashion_mnist"
-    with pytest.raises(UserError, match="did you mean mixed_bfloat16"):
-        Collection("mnist", "full", "bfloat16")
-
-
 def test_a_second_build_makes_nothing(built):
     before = timestamps(built)
     done = build(built)
@@ -160,6 +150,8 @@ def test_a_reported_number_whose_grid_value_is_no_longer_run_stays(built):
         for scale in (0.6, 2.0)  # a new point, and one whose link to the previous point changes
     }
     assert pages == changed | {"toy/2_summary.html", *OVERVIEWS}
+    index = (built / "reports/digits-quick/index.html").read_text()
+    assert "not run" in re.search(r"<caption>Every reported number.*?</table>", index, re.DOTALL)[0]
 
 
 def test_deleted_results_are_made_again_with_the_seeds_asked_for(built):

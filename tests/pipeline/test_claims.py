@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noisy_digits import stats
+from noisy_digits.errors import UserError
 from noisy_digits.formatting import format_interval
 from noisy_digits.pipeline.claims import UNDECIDED, Outcome, Verdict, evaluate_claim, format_condition
 from noisy_digits.pipeline.config import Claim
@@ -170,7 +171,7 @@ def test_evaluate_claim_never_pools_rows_with_other_coordinates():
 
 
 def test_evaluate_claim_never_pools_grid_points_as_seeds():
-    with pytest.raises(ValueError, match="duplicate"):
+    with pytest.raises(UserError, match="several values for one seed at recipe corrected: name one of scale in"):
         evaluate(claim(greater_than=0.8), table(corrected={0.1: 0.9, 1.0: 0.9}))
 
 

@@ -118,7 +118,8 @@ def test_no_two_notebooks_draw_the_same_unseeded_numbers(toy):
 def test_a_figure_of_pyplot_is_shown(toy):
     measure_with(toy, "import matplotlib.pyplot as plt", "plt.plot([1, 2])", "plt.show()")
     build(toy)  # whose pages name it instead, as it has no alternative text
-    assert all(any("image/png" in output.get("data", {}) for output in outputs) for outputs in find_outputs(toy))
+    shown = [any("image/png" in output.get("data", {}) for output in outputs) for outputs in find_outputs(toy)]
+    assert shown == [True] * len(POINTS)
 
 
 @pytest.mark.slow
@@ -208,7 +209,9 @@ def test_a_command_that_is_killed_takes_its_fork_and_its_kernel_with_it(toy):
 
 @pytest.mark.slow
 def test_nothing_of_the_warm_process_is_left_after_a_build(toy):
-    build(toy)
+    done = build(toy)
+    assert done.returncode == 0
+    assert "cold" not in done.stderr
     _, alive = psutil.wait_procs(warm_in(toy), timeout=PATIENCE_S)
     assert not alive
 

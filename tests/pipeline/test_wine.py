@@ -69,7 +69,7 @@ def test_wine_pages_show_nothing_of_digits(wine):
         assert not re.findall(r"(?i)digit|mnist|noise|noisy|pixel|float32|precision", read_words(page)), page
 
 
-def test_planning_wine_imports_no_data_sets(wine):
+def test_wine_has_no_data_sets_to_choose(wine):
     assert {run.path for run in plan_runs(wine, "full")} == RUNS
     done = noisy_digits(wine, "build", "--dataset", "mnist")
     assert done.returncode == 2

@@ -111,7 +111,7 @@ def test_write_page_gives_the_numbers_and_the_command_that_makes_them(project):
     assert [(row["metric"], int(row["seed"]), float(row["value"])) for row in rows] == [
         (row["metric"], row["seed"], row["value"]) for row in expected
     ]
-    assert "noisy-digits run toy/1_measure/recipe~original/scale~0.5</td>" in html
+    assert "noisy-digits run toy/1_measure/recipe~original/scale~0.5 --seeds 3</td>" in html
     assert "notebooks/toy/1_measure.ipynb" in html
 
 

@@ -68,17 +68,17 @@ def test_compare_with_reported_in_the_reference_collection(root):
         "metric",
         "reported",
         "ours",
-        "difference",
+        references.DIFFERENCE,
         references.INTERVAL,
         "inside",
     ]
     half = special.stdtrit(2, 0.975) * 0.01 * np.sqrt(1 + 1 / 3) / (0.71 * 0.29)
     interval = format_interval(*special.expit(special.logit(0.71) + np.array([-half, half])))
     assert compared.to_numpy().tolist() == [
-        ["as submitted", "0", "test accuracy", 0.72, "0.7100 ± 0.0100 (n = 3), 1 diverged", "-0.0100", interval, "yes"],
-        ["as submitted", "0", "test accuracy", 0.9, "0.7100 ± 0.0100 (n = 3), 1 diverged", "-0.1900", interval, "no"],
+        ["as submitted", "0", "test accuracy", 0.72, "0.7100 ± 0.0100 (n = 3), 1 diverged", "+0.0100", interval, "yes"],
+        ["as submitted", "0", "test accuracy", 0.9, "0.7100 ± 0.0100 (n = 3), 1 diverged", "+0.1900", interval, "no"],
         ["corrected", "0", "test accuracy", 0.9, "0.9000 (n = 1)", "+0.0000", "needs replicates", "–"],
-        ["corrected", "0", "train accuracy", 0.9, "0.9500 (n = 1)", "+0.0500", "needs replicates", "–"],
+        ["corrected", "0", "train accuracy", 0.9, "0.9500 (n = 1)", "-0.0500", "needs replicates", "–"],
         ["corrected", "9", "test accuracy", 0.9, "not recorded", "–", "–", "–"],
     ]
 
@@ -93,7 +93,7 @@ def test_compare_with_reported_allows_for_one_image_and_for_rounding(root):
 def test_compare_with_reported_elsewhere_compares_nothing(root):
     compared = references.compare_with_reported(RUNS, reported_numbers(), "digits-quick")
     assert compared["ours"].iloc[0] == "0.7100 ± 0.0100 (n = 3), 1 diverged"
-    assert set(compared["difference"].iloc[:4]) == {"not comparable"}
+    assert set(compared[references.DIFFERENCE].iloc[:4]) == {"not comparable"}
     assert set(compared["inside"].iloc[:4]) == set(compared[references.INTERVAL].iloc[:4]) == {"–"}
 
 
@@ -126,10 +126,10 @@ def test_reported_table_keeps_the_rows_at_a_point_and_at_values_of_the_runs(root
     table = references.reported_table(runs.drop(columns="recipe"), "toy/1_train", recipe="as_submitted")
     assert table.caption.startswith("Reported and reproduced.")
     assert list(table.frame)[:4] == ["use_l2", "n_layers", "scale", "metric"]
-    assert table.frame[["scale", "metric", "reported", "difference"]].to_numpy().tolist() == [
-        ["0", "accuracy", 0.5, "-0.3250"],
-        ["0", "loss", 2.0, "-1.9000"],
-        ["0", "accuracy", 0.9, "-0.7250"],
+    assert table.frame[["scale", "metric", "reported", references.DIFFERENCE]].to_numpy().tolist() == [
+        ["0", "accuracy", 0.5, "+0.3250"],
+        ["0", "loss", 2.0, "+1.9000"],
+        ["0", "accuracy", 0.9, "+0.7250"],
     ]
     assert references.reported_table(runs.drop(columns="recipe"), "toy/1_train", recipe="corrected").frame.empty
 
@@ -139,7 +139,9 @@ def test_reported_table_of_coordinates_and_elsewhere(root, monkeypatch):
     by_level = results.load_metrics("toy/1_train", coordinate="noise_level")
     assert references.reported_table(by_level, "toy/1_train").frame["noise_level"].tolist() == ["0.4"]
     by_level.attrs["collection"] = "none"
-    assert references.reported_table(by_level, "toy/1_train").frame["difference"].tolist() == ["not comparable"]
+    assert references.reported_table(by_level, "toy/1_train").frame[references.DIFFERENCE].tolist() == [
+        "not comparable"
+    ]
 
 
 ACCURACY = st.floats(0.01, 0.99)

@@ -388,5 +388,5 @@ def test_select_values_pools_no_points(root, monkeypatch):
     assert results.select_values(rows, "accuracy", point | {"unknown": 1}).empty
     assert results.select_values(rows, "accuracy", point).index.tolist() == [0, 1]
     for metric, at in (("ssim", point), ("accuracy", {"recipe": "corrected"})):
-        with pytest.raises(ValueError, match=f"{metric} has duplicate seeds at"):
+        with pytest.raises(UserError, match=f"{metric} has several values for one seed at recipe corrected"):
             results.select_values(rows, metric, at)

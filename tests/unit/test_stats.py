@@ -207,9 +207,13 @@ def test_bounds_far_away_change_an_interval_little(values):
         ("val_cross_entropy", (0, np.inf)),
         ("val_loss_logarithm", (-np.inf, np.inf)),
         ("accuracy_change", (-np.inf, np.inf)),
+        ("train_accuracy_same_noise", (0, 1)),
+        ("max_val_accuracy_so_far", (0, 1)),
+        ("confident_fraction", (0, 1)),
+        ("psnr", (-np.inf, np.inf)),
     ],
 )
-def test_find_bounds_goes_by_the_last_word_of_a_metric(metric, bounds):
+def test_find_bounds_goes_by_the_end_of_a_name(metric, bounds):
     assert stats.find_bounds(metric) == bounds
 
 

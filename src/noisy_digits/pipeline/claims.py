@@ -78,7 +78,7 @@ def evaluate_claim(
     numbers lies inside its region, and fails if one lies outside. Of several recipes that of ``claim.decided_by``
     decides, or else ``corrected_recipe``, or else the first one. A claim that fails there but holds for
     ``original_recipe`` is an artefact of its cause if it also holds with this mistake alone, and fails without it.
-    Raises ValueError if a number has two values for the same seed.
+    Raises UserError if a number has two values for the same seed.
     """
     recipes = list(dict.fromkeys(table["recipe"])) if "recipe" in table else [""]
     deciding = recipes[0] if recipes == [""] else claim.decided_by or corrected_recipe or next(iter(recipes), None)

@@ -7,13 +7,14 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
+from noisy_digits._files import NOT_COORDINATES
 from noisy_digits._yaml import StrictModel, read_model
 from noisy_digits.errors import UserError, did_you_mean
 from noisy_digits.number_types import Count
 
 MAX_GRID_POINTS = 10_000
 """Most grid points of one notebook. No study has that many, and a plan of them is still made in seconds."""
-RESERVED = ("assignment", "notebook", "seed", "metric", "value")
+RESERVED = ("assignment", "notebook", *NOT_COORDINATES)
 """Columns of results.csv that are neither grid columns nor coordinates."""
 
 

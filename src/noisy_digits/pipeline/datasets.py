@@ -35,8 +35,9 @@ def load_datasets(project: Project) -> Datasets:
         return Datasets()
     try:
         module = importlib.import_module(project.datasets)
+    except Exception as error:  # a module can raise anything
+        raise UserError(f"project.yml: datasets: {project.datasets} cannot be imported: {error!r}") from None
+    try:
         return Datasets(**{field.name: getattr(module, field.name) for field in fields(Datasets)})
-    except (ImportError, ValueError) as error:
-        raise UserError(f"project.yml: datasets: {project.datasets} cannot be imported: {error}") from None
     except AttributeError as error:
         raise UserError(f"project.yml: datasets: {project.datasets} has no {error.name}") from None

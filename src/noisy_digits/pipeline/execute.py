@@ -29,7 +29,7 @@ from noisy_digits._environment import (
     kernel_variables,
     read_trainings,
 )
-from noisy_digits._files import ARRAYS, flush, read_metrics, write_json, write_metrics
+from noisy_digits._files import ARRAYS, NOT_COORDINATES, flush, read_metrics, write_json, write_metrics
 from noisy_digits.errors import UserError
 from noisy_digits.pipeline.datasets import load_datasets
 from noisy_digits.pipeline.kernels import make_kernel_manager
@@ -99,16 +99,15 @@ def check_metrics(run: Run, metrics: Sequence[Mapping[str, Any]]) -> None:
 
     Their coordinates must be declared, and every seed that did not diverge must have recorded the headline metric.
     """
-    recorded = dict.fromkeys(key for row in metrics for key in row if key not in ("seed", "metric", "value"))
+    recorded = dict.fromkeys(key for row in metrics for key in row if key not in NOT_COORDINATES)
     if unknown := [name for name in recorded if name not in run.coordinates]:
         raise UserError(
             f"{run.path}: the notebook recorded metrics by {unknown[0]}, which its params file does not declare. "
             f"Add it there: `coordinates: [{', '.join([*run.coordinates, unknown[0]])}]`"
         )
-    headline = {"metric": run.headline_metric, **run.headline_at}
     seeds = {row["seed"] for row in metrics}
     for row in metrics:
-        if row["metric"] == "diverged" or {key: row[key] for key in row.keys() - {"seed", "value"}} == headline:
+        if row["metric"] == "diverged" or run.is_headline(row):
             seeds.discard(row["seed"])
     if run.headline_metric and (seeds or not metrics):
         where = "".join(f", {name} {value}" for name, value in run.headline_at.items())

@@ -58,6 +58,11 @@ class Run:
         """Return its folder below results/<collection>: ``cnn_noise/2_train/recipe~corrected/scale~0.5``."""
         return "/".join([self.assignment, self.notebook, *(f"{key}~{value}" for key, value in self.point.items())])
 
+    def is_headline(self, row: Mapping[str, Any]) -> bool:
+        """Return True if a row of metrics.json holds the headline metric."""
+        headline = {"metric": self.headline_metric, **self.headline_at}
+        return {key: level for key, level in row.items() if key not in ("seed", "value")} == headline
+
     @property
     def fingerprint(self) -> str:
         """Return everything in the params files that its result and its page depend on, as one line of JSON."""

@@ -54,7 +54,7 @@ def sweep(
     metrics, right = ([names] if isinstance(names, str) else list(names) for names in (y, secondary_y))
     hlines, vspans = hlines or {}, vspans or {}
     _check_sweep(summary, metrics, right, [x, *filter(None, (col, hue))], col, hue)
-    rows = summary.loc[summary["metric"].isin(metrics)]
+    rows = summary.loc[summary["metric"].isin(metrics)].reset_index(drop=True)
     panels, keys = (list(dict.fromkeys(rows[column])) if column else metrics for column in (col, hue))
     points = _add_reported(rows, reported, [x, *filter(None, (col, hue))], metrics).sort_values(x)
     groups = dict(iter(points.groupby([col or "metric", hue or "metric"])))

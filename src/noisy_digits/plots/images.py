@@ -23,6 +23,9 @@ def image_rows(rows: Mapping[str, np.ndarray], titles: Sequence[object]) -> AltF
     pixel of the first row is black, its brightest is white, and values outside are clipped. Raises ValueError where a
     row has another number of images than ``titles``.
     """
+    for name, images in rows.items():
+        if len(images) != len(titles):
+            raise ValueError(f"{name}: {len(images)} images under {len(titles)} titles")
     first = next(iter(rows.values()))
     figure = Figure(figsize=(0.82 * len(titles) + 1.5, 0.86 * len(rows) + 0.3))
     columns, lines = _draw_tiles(figure, list(rows.values()), first.min(), first.max())

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from noisy_digits._files import read_metrics, write_text
+from noisy_digits._files import NOT_COORDINATES, read_metrics, write_text
 from noisy_digits.formatting import axis_label, format_label, format_number, format_spread
 from noisy_digits.pipeline.config import load_assignments
 from noisy_digits.pipeline.plan import Run
 from noisy_digits.pipeline.status import FINISHED
 from noisy_digits.reports._templates import TEMPLATES
 from noisy_digits.reports.overview import Overview
-from noisy_digits.results import NOT_COORDINATES
 from noisy_digits.stats import summarize
 
 SCRIPTS = ("vendor/libraries.min.js", "templates/compare.js")
@@ -100,7 +99,7 @@ def _summarize(values: Sequence[float]) -> dict[str, Any]:
         "mean": float(f"{summary.mean:.7g}"),
         "std": None if spread is None else float(f"{spread:.4g}"),
         "n": summary.n,
-        "mean_text": format_number(summary.mean, beside=summary.std),
+        "mean_text": format_number(summary.mean, uncertainty=summary.std),
         "std_text": "–" if spread is None else format_spread(spread, summary.mean),
     }
 

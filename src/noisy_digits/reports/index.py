@@ -79,8 +79,8 @@ def _write_extra_page(overview: Overview, notices: list[str]) -> dict[str, str] 
     try:
         module = importlib.import_module(name)
         title, render_page = module.TITLE, module.render_page
-    except (ImportError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"project.yml: extra_page: {name} cannot be used: {error}") from None
+    except Exception as error:  # a module can raise anything
+        raise UserError(f"project.yml: extra_page: {name} cannot be used: {error!r}") from None
     path = overview.reports / f"{name.rpartition('.')[2]}.html"
     html = render_page(overview.name, notices)
     if html is None:

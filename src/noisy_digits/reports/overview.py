@@ -1,14 +1,15 @@
 """Gather what the index says about a collection from its plan, its params files and its results."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from noisy_digits._files import read_metrics, read_record
-from noisy_digits.errors import did_you_mean
+from noisy_digits.errors import UserError, did_you_mean
 from noisy_digits.formatting import format_duration, format_label, format_point
 from noisy_digits.pipeline.claims import UNDECIDED, evaluate_claim
 from noisy_digits.pipeline.config import (
@@ -56,11 +57,13 @@ class Overview:
             if effects := measure_effects(tables[key], [mistake.model_dump() for mistake in notebook.mistakes]):
                 mistakes[key] = describe_effects(effects)
             for row in notebook.reported:
-                reported += self._compare(notebook, row, tables[key], runs, assignment.corrected_recipe)
-        for claim in assignment.claims.values():
+                with _naming(f"{name}.yml: notebooks.{key}.reported"):
+                    reported += self._compare(notebook, row, tables[key], runs, assignment.corrected_recipe)
+        for key, claim in assignment.claims.items():
             table, verdict = tables[claim.notebook], UNDECIDED
             if self.is_reference and not table.empty:
-                verdict = evaluate_claim(claim, table, assignment.original_recipe, assignment.corrected_recipe)
+                with _naming(f"{name}.yml: claims.{key}"):
+                    verdict = evaluate_claim(claim, table, assignment.original_recipe, assignment.corrected_recipe)
             claims.append((claim, verdict))
         verdicts = dict(zip(assignment.claims, claims, strict=True))
         questions = [
@@ -148,7 +151,8 @@ class Overview:
         metrics: Any = {key: value for key, value in row.items() if key not in keys}
         run = next((run for run in runs if run.point.items() <= point.items()), None)
         status = self.statuses[run.path] if run else "not run"
-        n_diverged = len(select_values(table, "diverged", point))
+        grid_point = {key: level for key, level in point.items() if key in notebook.grid}
+        n_diverged = len(select_values(table, "diverged", grid_point))
         lines = []
         for metric, number in metrics.items():
             values = select_values(table, metric, point).tolist()
@@ -165,6 +169,15 @@ class Overview:
             }
             lines.append(line if status in FINISHED else line | {"ours": status})
         return lines
+
+
+@contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Name the place in a params file that a UserError inside the block is about."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from None
 
 
 def build_matrix(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -187,10 +200,5 @@ def build_matrix(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def _headline(folder: Path, run: Run) -> Summary | None:
     """Return the summary of the headline metric over the seeds of a run, None if it was not recorded."""
-    headline = {"metric": run.headline_metric, **run.headline_at}
-    values = [
-        row["value"]
-        for row in read_metrics(folder)
-        if {key: value for key, value in row.items() if key not in ("seed", "value")} == headline
-    ]
+    values = [row["value"] for row in read_metrics(folder) if run.is_headline(row)]
     return summarize(values) if values else None

@@ -193,6 +193,7 @@ def _describe_trainings(trainings: Sequence[TrainingRecord]) -> str | None:
 def _describe_source(run: Run, collection: Collection) -> dict[str, str]:
     """Return which notebook a run executed, and the command that executes it again."""
     options = {"dataset": collection.dataset, "profile": collection.profile, "precision": collection.precision}
+    options["seeds"] = run.parameters.get("n_seeds")
     usual = {"profile": PROFILES[0], "precision": PRECISIONS[0]}
     words = [f"--{name} {value}" for name, value in options.items() if value and value != usual.get(name)]
     return {
