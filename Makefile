@@ -13,6 +13,10 @@ ifneq ($(UNKNOWN),)
 $(error unknown variable $(UNKNOWN); known are DATASET, PROFILE, CORES, SEEDS, PRECISION, FRESH, PROFILE_DIR and PYTHON)
 endif
 
+ifneq ($(and $(filter publish,$(MAKECMDGOALS)),$(CORES)$(SEEDS)$(FRESH)$(PROFILE_DIR)),)
+$(error make publish takes DATASET, PROFILE and PRECISION only; with other variables run make reports first)
+endif
+
 # The container's environment is used, or an activated conda environment (other than base); otherwise a .venv of our own.
 NOISY_DIGITS_ENVIRONMENT ?= $(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX))
 ifneq ($(NOISY_DIGITS_ENVIRONMENT),)
@@ -48,7 +52,7 @@ params-reference: $(READY) ## update docs/params.md, the reference of params fil
 test: $(READY) ## run the tests that every change needs: minutes
 	@'$(BIN)'/python -m pytest --numprocesses auto --dist loadfile
 
-test-all: $(READY) ## run all tests but those of faults, and show which lines of the package they cover
+test-all: $(READY) ## run all tests but those of faults and SLURM, and show which lines of the package they cover
 	@'$(BIN)'/python -m pytest -m 'not faults and not slurm' --numprocesses auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 test-faults: $(READY) ## kill builds, fill disks, take memory away: half an hour
@@ -75,9 +79,9 @@ bench: $(READY) ## measure trainings (plain Keras against ours) and builds; writ
 lab: $(READY) ## open the notebooks in JupyterLab
 	@NOISY_DIGITS_PRECISION='$(PRECISION)' NOISY_DIGITS_FRESH='$(FRESH)' TF_ENABLE_ONEDNN_OPTS=1 '$(BIN)'/jupyter lab notebooks
 
-clean: ## remove results and reports of every collection that git does not track
+clean: ## remove what builds wrote into results and reports, and nothing that git tracks
+	@git clean -fdXq results reports || { echo 'Without git nothing tells the published study from other collections: remove their folders in results and reports yourself.' >&2; exit 1; }
 	@rm -rf .snakemake
-	@git clean -fdXq results reports 2>/dev/null || rm -rf results reports/*/
 
 installed:
 	@'$(BIN)/python' -c 'import os, sys, noisy_digits._cli, snakemake; os.stat(sys.prefix + "/etc/ipython/ipython_kernel_config.py")' \
