@@ -295,10 +295,7 @@ def list_costs(cold: float, warm: float, page: float, peaks: dict[str, float]) -
         ("a run by hand without the cell that trains, with its page", f"{cold:.2f} s"),
         ("one more run of a build, the same", f"{warm:.2f} s"),
         ("rendering its page", f"{page:.2f} s"),
-        *(
-            (f"memory of {notebook} on MNIST, two seeds", f"{peak / 1e9:.2f} GB")
-            for notebook, peak in peaks.items()
-        ),
+        *((f"memory of {notebook} on MNIST, two seeds", f"{peak / 1e9:.2f} GB") for notebook, peak in peaks.items()),
     ]
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from noisy_digits._files import write_metrics
+from noisy_digits._files import read_record, write_json, write_metrics
 from noisy_digits.errors import UserError
 from noisy_digits.pipeline.claims import Finding, Outcome, Verdict
 from noisy_digits.pipeline.config import AssignmentConfig, Claim, NotebookConfig
@@ -331,6 +331,16 @@ def test_write_index_writes_the_table_the_pages_and_the_index(project):
     assert "A toy study" in words(html)
     assert "2025-01-01" in words(html)
     assert "a toy computer" in words(html)
+
+
+def test_write_index_counts_a_training_that_two_runs_share_once(project):
+    root, runs = project
+    shared = {"key": "k", "restored": False, "made": "2025-01-01", "revision": None, "device": "CPU", "seconds": 100.0}
+    for run, own in zip(runs[:2], ("a", "b"), strict=True):
+        folder = root / "results/full" / run.path
+        write_json(folder / "run.json", read_record(folder) | {"trainings": [shared, shared | {"key": own}]})
+    write_index(root, runs, FULL)
+    assert "trainings3, made in 5 min" in words((root / "reports/full/index.html").read_text())
 
 
 LITERATURE = (

@@ -96,10 +96,13 @@ def _facts(overview: Overview) -> dict[str, str]:
     runs = str(len(overview.runs))
     if not records:
         return {"runs": runs}
+    trainings = {(each["key"], each["made"]): each["seconds"] for record in records for each in record["trainings"]}
+    made = {"trainings": f"{len(trainings):,}, made in {format_duration(sum(trainings.values()))}"} if trainings else {}
     days = sorted(record["started"][:10] for record in records)
     return {
         "runs": runs,
         "time of all runs": format_duration(sum(record["seconds"] for record in records)),
+        **made,
         "started": days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}",
         **describe_origin(records),
     }
