@@ -131,12 +131,15 @@ def test_pages_of_every_notebook_open_in_a_browser_with_the_network_off(quick):
         assert "1_noise" not in str(page) or found["images"], page
 
 
+WITHOUT_FIGURES = ("3b_dense_vs_conv", "5_human_limit")
+
+
 def test_pages_describe_their_figures(quick):
     for page in quick.glob(f"reports/{COLLECTION}/*/**/*.html"):
         html = page.read_text()
         assert "Not shown: " not in html, page
         images = re.findall(r"<img[^>]*>", html)
-        assert images or page.relative_to(quick / "reports" / COLLECTION).parts[0] not in REPORTED, page
+        assert images or page.stem in WITHOUT_FIGURES, page
         assert all(len(re.search(r'alt="([^"]*)"', image)[1]) > 30 for image in images), page
 
 

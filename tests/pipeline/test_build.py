@@ -246,7 +246,7 @@ def test_the_index_decides_claims_and_compares_reported_numbers_in_the_reference
     assert re.search(r"test accuracy at scale 0.5 &lt; 0.5 artefact", words)
     assert "half the learning rate" in words
     assert re.search(
-        r"0\.25 0\.3433 ± 0\.0100 \(n = 3\) \+0\.0933 \S+ to \S+ no: cause unknown 0\.6767 ± 0\.0100", words
+        r"0\.25 0\.3433 ± 0\.0100 \(n = 3\) -0\.0933 \S+ to \S+ no: cause unknown 0\.6767 ± 0\.0100", words
     )
     assert "not comparable" not in words
 

@@ -58,7 +58,8 @@ def test_load_datasets_without_a_module_knows_only_auto():
 
 
 @pytest.mark.parametrize(
-    ("module", "message"), [("no.such.module", "cannot be imported: No module"), ("json", "json has no DATASET_NAMES")]
+    ("module", "message"),
+    [("no.such.module", "cannot be imported: ModuleNotFoundError: No module"), ("json", "json has no DATASET_NAMES")],
 )
 def test_load_datasets_refuses_what_provides_none(module, message):
     with pytest.raises(UserError, match=rf"project\.yml: datasets: .*{message}"):

@@ -36,7 +36,9 @@ def load_datasets(project: Project) -> Datasets:
     try:
         module = importlib.import_module(project.datasets)
     except Exception as error:  # a module can raise anything
-        raise UserError(f"project.yml: datasets: {project.datasets} cannot be imported: {error!r}") from None
+        raise UserError(
+            f"project.yml: datasets: {project.datasets} cannot be imported: {type(error).__name__}: {error}"
+        ) from None
     try:
         return Datasets(**{field.name: getattr(module, field.name) for field in fields(Datasets)})
     except AttributeError as error:

@@ -80,7 +80,7 @@ def _write_extra_page(overview: Overview, notices: list[str]) -> dict[str, str] 
         module = importlib.import_module(name)
         title, render_page = module.TITLE, module.render_page
     except Exception as error:  # a module can raise anything
-        raise UserError(f"project.yml: extra_page: {name} cannot be used: {error!r}") from None
+        raise UserError(f"project.yml: extra_page: {name} cannot be used: {type(error).__name__}: {error}") from None
     path = overview.reports / f"{name.rpartition('.')[2]}.html"
     html = render_page(overview.name, notices)
     if html is None:
