@@ -24,10 +24,9 @@ def sample_uniform(codes: np.ndarray, n: int, rng: np.random.Generator) -> np.nd
     return rng.uniform(0, codes.max(), size=(n, codes.shape[1])).astype(np.float32)
 
 
-def sample_perturbed(codes: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw codes (n, d), float32: ``codes`` (m, d) at random, plus Gaussian noise as wide as each unit, at least 0."""
-    drawn = rng.choice(codes, n)
-    return np.maximum(drawn + codes.std(axis=0) * rng.standard_normal(drawn.shape), 0).astype(np.float32)
+def perturb(codes: np.ndarray, spread: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return ``codes`` (n, d) plus Gaussian noise of standard deviation ``spread`` (d,), at least 0, as float32."""
+    return np.maximum(codes + spread * rng.standard_normal(codes.shape), 0).astype(np.float32)
 
 
 def describe_codes(codes: np.ndarray) -> dict[str, float]:

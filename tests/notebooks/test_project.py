@@ -131,7 +131,7 @@ def test_pages_of_every_notebook_open_in_a_browser_with_the_network_off(quick):
         assert "1_noise" not in str(page) or found["images"], page
 
 
-WITHOUT_FIGURES = ("3b_dense_vs_conv", "5_human_limit")
+WITHOUT_FIGURES = ("3b_dense_vs_conv",)
 
 
 def test_pages_describe_their_figures(quick):

@@ -43,17 +43,17 @@ def test_sample_uniform_fills_the_box():
     assert np.allclose(drawn.max(axis=0), 4, atol=0.1)
 
 
-def test_sample_perturbed_adds_noise_as_wide_as_each_unit():
-    codes = np.tile([[99.0, 50.0, 7.0], [101.0, 58.0, 7.0]], (10, 1))
-    drawn = latent.sample_perturbed(codes, 20_000, np.random.default_rng(0))
-    assert drawn.dtype == np.float32
-    assert np.allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=0.2)
-    assert np.allclose(drawn.std(axis=0), np.sqrt(2) * codes.std(axis=0), rtol=0.03)
+def test_perturb_adds_noise_of_the_spread_of_each_unit():
+    codes, spread = np.tile([100.0, 50.0, 7.0], (20_000, 1)), np.array([1.0, 4.0, 0.0])
+    perturbed = latent.perturb(codes, spread, np.random.default_rng(0))
+    assert perturbed.dtype == np.float32
+    assert np.allclose(perturbed.mean(axis=0), codes[0], atol=0.2)
+    assert np.allclose(perturbed.std(axis=0), spread, rtol=0.03)
 
 
 @given(hnp.arrays(np.float64, (4, 2), elements=st.floats(0, 100)))
-def test_sample_perturbed_draws_nothing_negative(codes):
-    assert latent.sample_perturbed(codes, 50, np.random.default_rng(0)).min() >= 0
+def test_perturb_makes_nothing_negative(codes):
+    assert latent.perturb(codes, codes.std(axis=0), np.random.default_rng(0)).min() >= 0
 
 
 def test_describe_codes_of_known_codes_leaves_constant_units_out():
