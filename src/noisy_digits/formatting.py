@@ -44,7 +44,7 @@ def format_number(value: float, sign: str = "", uncertainty: float = 0.0) -> str
     """
     size = abs(value)
     if size < 0.001 and (uncertainty >= FINEST or size < uncertainty / 2):
-        decimals = max(4, 1 - math.floor(math.log10(uncertainty))) if uncertainty < FINEST else 4
+        decimals = 4 if uncertainty >= FINEST else 1 - math.floor(math.log10(uncertainty))
         return f"{round(value, decimals) + 0.0:{sign}.{decimals}f}"
     if 0 < size < 0.001:
         return f"{value:{sign}.2g}"

@@ -20,11 +20,9 @@ MISTAKES_CAPTION = (
     "notebook measures are tested together (Student's test with Holm's correction)."
 )
 TOLERANCE = 1.5e-4
-"""What a difference must exceed to count: one of 10,000 test images, and the rounding of a number of four decimals."""
-REPORTED_CAPTION = (
-    f"Reported and reproduced. Inside: with a tolerance of {TOLERANCE:.5f}, one of 10,000 test images and the rounding "
-    "of four decimals."
-)
+"""What a difference must exceed to count."""
+TOLERANCE_WORDS = f"a tolerance of {TOLERANCE:.5f}: one of 10,000 test images, and the rounding of four decimals"
+REPORTED_CAPTION = f"Reported and reproduced. Inside: with {TOLERANCE_WORDS}."
 
 
 @dataclass(frozen=True)

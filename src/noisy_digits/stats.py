@@ -169,6 +169,28 @@ def describe_change(change: Summary | pd.Series) -> str:
     return format_change(values["mean"], values["ci_low"], values["ci_high"])
 
 
+def describe_difference(changed: pd.Series | np.ndarray, before: pd.Series | np.ndarray) -> str:
+    """Return the mean difference within the replicates with its 95 % interval as text: +0.0038 (0.0019 to 0.0057).
+
+    ``changed`` and ``before`` hold a value per seed; a seed without one of the two is left out.
+    """
+    return describe_change(summarize(pd.Series(changed - before).dropna().tolist()))
+
+
+def summarize_epochs(values: np.ndarray) -> dict[str, Summary]:
+    """Return summaries over replicates of ``values`` (replicates, epochs), of which the largest is the best.
+
+    They are the number of the best epoch, from 1, and the values after the first epoch, the best and the last.
+    """
+    columns = {
+        "best epoch": values.argmax(axis=1) + 1,
+        "after the first": values[:, 0],
+        "best": values.max(axis=1),
+        "after the last": values[:, -1],
+    }
+    return {name: summarize(column) for name, column in columns.items()}
+
+
 def friedman_test(values: np.ndarray) -> dict[str, Any]:
     """Test whether treatments (three or more columns) differ over replicates (rows), paired: Friedman's test.
 

@@ -340,6 +340,19 @@ def test_friedman_test_does_not_decide_with_too_few_replicates():
     assert np.isnan([test["statistic"], test["pvalue"]]).all()
 
 
+def test_describe_difference_pairs_seeds_and_leaves_out_those_without_a_pair():
+    changed, before = pd.Series({0: 1.0, 1: 2.0, 2: 4.0, 3: np.nan}), pd.Series({0: 1.0, 1: 1.0, 2: 2.0, 4: 9.0})
+    assert stats.describe_difference(changed, before) == stats.describe_change(stats.summarize([0.0, 1.0, 2.0]))
+    arrays = np.array([3.0, 5.0]), np.array([1.0, 1.0])
+    assert stats.describe_difference(*arrays) == stats.describe_change(stats.summarize([2.0, 4.0]))
+
+
+def test_summarize_epochs_finds_the_best_epoch_of_each_replicate():
+    summaries = stats.summarize_epochs(np.array([[0.1, 0.3, 0.2], [0.6, 0.4, 0.5]]))
+    means = {name: summary.mean for name, summary in summaries.items()}
+    assert means == pytest.approx({"best epoch": 1.5, "after the first": 0.35, "best": 0.45, "after the last": 0.35})
+
+
 def test_describe_change_is_the_same_for_a_summary_and_a_row():
     summary = stats.summarize([0.1, 0.2, 0.6])
     (_, row), *_ = stats.aggregate_seeds(pd.DataFrame({"seed": [0, 1, 2], "change": [0.1, 0.2, 0.6]})).iterrows()

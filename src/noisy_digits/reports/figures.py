@@ -214,7 +214,7 @@ def shrink_figure(figure: Figure) -> Figure:
     small = image.resize((SMALL_WIDTH, height), Image.Resampling.LANCZOS)
     if image.mode == "RGB":
         small = small.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    small.save(file, "png", optimize=True)
+    small.save(file, "png")
     return replace(figure, content=file.getvalue())
 
 

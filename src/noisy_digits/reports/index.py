@@ -11,7 +11,7 @@ from noisy_digits.pipeline.claims import format_condition
 from noisy_digits.pipeline.datasets import load_datasets
 from noisy_digits.pipeline.plan import Run
 from noisy_digits.pipeline.store import Collection
-from noisy_digits.references import MISTAKES_CAPTION, TOLERANCE
+from noisy_digits.references import MISTAKES_CAPTION, TOLERANCE_WORDS
 from noisy_digits.reports._templates import TEMPLATES
 from noisy_digits.reports.compare import write_compare
 from noisy_digits.reports.overview import Overview
@@ -25,7 +25,7 @@ TEMPLATES.filters |= {
     "format_point": format_point,
     "number": format_number,
 }
-TEMPLATES.globals |= {"edge": EDGE, "mistakes_caption": MISTAKES_CAPTION, "tolerance": TOLERANCE}
+TEMPLATES.globals |= {"edge": EDGE, "mistakes_caption": MISTAKES_CAPTION, "tolerance": TOLERANCE_WORDS}
 
 
 def write_index(root: Path, runs: Sequence[Run], collection: Collection) -> None:
@@ -97,12 +97,11 @@ def _facts(overview: Overview) -> dict[str, str]:
     if not records:
         return {"runs": runs}
     trainings = {(each["key"], each["made"]): each["seconds"] for record in records for each in record["trainings"]}
-    made = {"trainings": f"{len(trainings):,}, made in {format_duration(sum(trainings.values()))}"} if trainings else {}
     days = sorted(record["started"][:10] for record in records)
     return {
         "runs": runs,
         "time of all runs": format_duration(sum(record["seconds"] for record in records)),
-        **made,
+        "trainings": f"{len(trainings):,}, made in {format_duration(sum(trainings.values()))}" if trainings else "",
         "started": days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}",
         **describe_origin(records),
     }
